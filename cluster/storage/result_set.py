@@ -1,0 +1,124 @@
+"""Result sets: files that appear whole, with checksums, or not at all.
+
+name/...            the files
+name/manifest.json  their sizes and SHA-256, and what the writer says about them
+name/COMMIT         put last; a folder without it does not exist for readers
+"""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import DataError
+from cluster.fingerprint import file_sha256
+from cluster.storage.store import Store, check_key
+
+MANIFEST = "manifest.json"
+COMMIT = "COMMIT"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ResultSet:
+    """A committed set of files."""
+
+    name: str
+    """Its key under the store's root."""
+
+    folder: Path
+    """Local folder that holds the files."""
+
+    about: Mapping[str, Any]
+    """What the writer said about them (configuration, counts)."""
+
+    files: Mapping[str, Mapping[str, Any]]
+    """Relative path -> {"bytes": int, "sha256": str}."""
+
+    def path(self, relative: str) -> Path:
+        """Local path of one file of the set."""
+        if relative not in self.files:
+            raise DataError(f"{self.folder}: holds no file '{relative}'; it has {', '.join(sorted(self.files)[:8])}")
+        return self.folder / relative
+
+
+@contextlib.contextmanager
+def write_result_set(store: Store, name: str, about: Mapping[str, Any]) -> Iterator[Path]:
+    """Give a folder to fill; publish it when the block ends well, leave no trace when it fails.
+
+    Another writer that committed the same name first wins; this one's files are dropped (both did the same work,
+    since a name is a fingerprint of its inputs).
+    """
+    check_key(name)
+    folder = store.staging_folder()
+    try:
+        yield folder
+        seal(folder, about)
+        if not store.publish_folder(folder, name, COMMIT):
+            shutil.rmtree(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def seal(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write the manifest and the commit object of a finished folder."""
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    manifest = {"version": VERSION, "about": dict(about), "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+    (folder / COMMIT).write_text(file_sha256(folder / MANIFEST), encoding="utf-8")
+
+
+def result_set_exists(store: Store, name: str) -> bool:
+    """Whether a committed result set stands at `name`."""
+    return store.exists(f"{name}/{COMMIT}")
+
+
+def open_result_set(store: Store, name: str, verify: bool = True) -> ResultSet:
+    """Open a committed set and check its files against the manifest.
+
+    Raises:
+        DataError: there is no committed set, or a file is missing, cut short or damaged; it is named.
+    """
+    if not result_set_exists(store, name):
+        raise DataError(f"{store.uri}/{name}: no committed result set; it was never finished, or the name is another")
+    return read_result_set(store.fetch_folder(name), name, verify)
+
+
+def read_result_set(folder: Path, name: str, verify: bool = True) -> ResultSet:
+    """Read a result set from a local folder; see `open_result_set`."""
+    try:
+        commit = (folder / COMMIT).read_text(encoding="utf-8")
+        if commit != file_sha256(folder / MANIFEST):
+            raise DataError(f"{folder / MANIFEST}: does not match its commit object; delete the folder and run again")
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files, about = manifest["files"], manifest["about"]
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{error.filename}: missing; the result set was never finished; delete the folder and run again"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / MANIFEST}: not a manifest ({error}); delete the folder and run again") from None
+    if verify:
+        for relative, facts in files.items():
+            _check_file(folder / check_key(relative), facts)
+    return ResultSet(name=name, folder=folder, about=about, files=files)
+
+
+def _check_file(path: Path, facts: Mapping[str, Any]) -> None:
+    if not path.is_file():
+        raise DataError(f"{path}: missing; delete the result set's folder and run again")
+    size = path.stat().st_size
+    if size != facts["bytes"]:
+        raise DataError(
+            f"{path}: has {size} bytes, its manifest says {facts['bytes']}; delete the folder and run again"
+        )
+    if file_sha256(path) != facts["sha256"]:
+        raise DataError(f"{path}: damaged (SHA-256 differs from its manifest); delete the folder and run again")

@@ -1,0 +1,1 @@
+"""Composes the rest: the run configuration, one entry point per job, the command line."""

@@ -1,0 +1,183 @@
+"""The records everything else passes on: a group is one meaning in many languages, a collection is what one evaluation searches.
+
+Shape letters: Q queries, P passages, J judgements, L languages.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cluster.errors import DataError
+
+LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A query and the passage that answers it, both in one language."""
+
+    query: str
+    passage: str
+    negatives: tuple[str, ...] = ()
+    """Passages in the same language that do not answer the query (hard negatives)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One meaning in several languages."""
+
+    id: str
+    """Unique over all data sets: `<dataset>/<id in the data set>`."""
+
+    pairs: Mapping[str, Pair]
+    """Language code -> pair."""
+
+    passage_id: str = ""
+    """Groups that share a passage (several questions on one paragraph) share this id; '' = only this group has it."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What one evaluation searches: queries and passages in several languages, and which answer which.
+
+    Passages stand in blocks by language, in the order of `languages`; `passage row` means the position in that order,
+    and equal scores are ranked by it.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    query_ids: Sequence[str]
+    """(Q) the id without its language: parallel queries share it."""
+    query_texts: Sequence[str]
+    query_language: np.ndarray
+    """(Q) int16, index into `languages`."""
+    passage_ids: Sequence[str]
+    passage_texts: Sequence[str]
+    passage_language: np.ndarray
+    """(P) int16, index into `languages`, never falling."""
+    judged_query: np.ndarray
+    """(J) int64 query row of each relevant pair; sorted by (query row, passage row)."""
+    judged_passage: np.ndarray
+    """(J) int64 passage row of each relevant pair."""
+    grade: np.ndarray
+    """(J) int16 relevance grade >= 1."""
+    passage_contexts: Sequence[str] | None = field(default=None)
+    """(P) the paragraph around each passage, where the data set gives one."""
+
+    def __post_init__(self) -> None:
+        if len(self.query_ids) != len(self.query_texts) or len(self.query_texts) != len(self.query_language):
+            raise DataError(f"{self.name}: query ids, texts and languages differ in number")
+        if len(self.passage_ids) != len(self.passage_texts) or len(self.passage_texts) != len(self.passage_language):
+            raise DataError(f"{self.name}: passage ids, texts and languages differ in number")
+        if not self.query_texts or not self.passage_texts or not len(self.judged_query):
+            raise DataError(
+                f"{self.name}: {len(self.query_texts)} queries, {len(self.passage_texts)} passages and "
+                f"{len(self.judged_query)} judgements; an evaluation needs some of each"
+            )
+        if np.any(np.diff(self.passage_language) < 0):
+            raise DataError(f"{self.name}: passages must stand in blocks by language; build it with `collection_from`")
+
+    @property
+    def language_bounds(self) -> np.ndarray:
+        """(L + 1) int64: passages of language l are rows bounds[l] up to bounds[l + 1]."""
+        return np.searchsorted(self.passage_language, np.arange(len(self.languages) + 1)).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRecord:
+    """One query of an evaluation, before rows are numbered."""
+
+    id: str
+    language: str
+    text: str
+    relevant: Mapping[str, int]
+    """Passage id -> grade; passages of all languages that answer it. Ids are unique over languages."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassageRecord:
+    """One passage of an evaluation, before rows are numbered."""
+
+    id: str
+    language: str
+    text: str
+    context: str = ""
+
+
+def collection_from(
+    name: str, languages: Sequence[str], queries: Sequence[QueryRecord], passages: Sequence[PassageRecord]
+) -> Collection:
+    """Number rows, order passages by language (stable) and resolve judgements.
+
+    Raises:
+        DataError: a passage id stands twice, a judgement names an unknown passage, a language is not in `languages`.
+    """
+    index = {language: number for number, language in enumerate(languages)}
+    unknown = sorted({record.language for record in (*queries, *passages)} - index.keys())
+    if unknown:
+        raise DataError(f"{name}: language {unknown[0]} is not among {', '.join(languages)}")
+    ordered = sorted(passages, key=lambda passage: index[passage.language])
+    row_of = {passage.id: row for row, passage in enumerate(ordered)}
+    if len(row_of) != len(ordered):
+        repeated = next(p.id for row, p in enumerate(ordered) if row_of[p.id] != row)
+        raise DataError(f"{name}: passage id {repeated} stands twice")
+    judged: list[tuple[int, int, int]] = []
+    for query_row, query in enumerate(queries):
+        for passage_id, grade in query.relevant.items():
+            if passage_id not in row_of:
+                raise DataError(
+                    f"{name}: query {query.id} ({query.language}) judges passage {passage_id}, which is not there"
+                )
+            judged.append((query_row, row_of[passage_id], grade))
+    judged.sort()
+    judgements = np.array(judged, dtype=np.int64).reshape(-1, 3)
+    return Collection(
+        name=name,
+        languages=tuple(languages),
+        query_ids=[query.id for query in queries],
+        query_texts=[query.text for query in queries],
+        query_language=np.array([index[query.language] for query in queries], dtype=np.int16),
+        passage_ids=[passage.id for passage in ordered],
+        passage_texts=[passage.text for passage in ordered],
+        passage_language=np.array([index[passage.language] for passage in ordered], dtype=np.int16),
+        judged_query=judgements[:, 0].copy(),
+        judged_passage=judgements[:, 1].copy(),
+        grade=judgements[:, 2].astype(np.int16),
+        passage_contexts=[passage.context for passage in ordered] if any(p.context for p in ordered) else None,
+    )
+
+
+def collection_from_groups(
+    name: str, groups: Iterator[Group] | Sequence[Group], languages: Sequence[str]
+) -> Collection:
+    """An evaluation over prepared groups: each group's query against the distinct passages of all groups.
+
+    Passages that groups share (same `passage_id`, or same text in a language) become one candidate, relevant to all
+    of their queries, so nothing that answers a query counts as wrong.
+    """
+    queries: list[QueryRecord] = []
+    passages: dict[str, PassageRecord] = {}
+    first_with_text: dict[tuple[str, str], str] = {}
+    relevant_of: dict[str, dict[str, int]] = {}
+    kept = []
+    for group in groups:
+        relevant = relevant_of.setdefault(group.id, {})
+        for language in languages:
+            pair = group.pairs.get(language)
+            if pair is None:
+                continue
+            passage_id = first_with_text.setdefault(
+                (language, pair.passage), f"{group.passage_id or group.id}@{language}"
+            )
+            passages.setdefault(passage_id, PassageRecord(passage_id, language, pair.passage))
+            relevant[passage_id] = 1
+        kept.append(group)
+    for language in languages:
+        queries += [
+            QueryRecord(group.id, language, group.pairs[language].query, relevant_of[group.id])
+            for group in kept
+            if language in group.pairs
+        ]
+    return collection_from(name, languages, queries, list(passages.values()))

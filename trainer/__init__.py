@@ -1,0 +1,1 @@
+"""How a retriever gets better: prepared groups in, checkpoints and an encoder folder out."""
