@@ -1,0 +1,138 @@
+"""The ledger: what was really trained on, counted batch by batch as it reached the loss, and held against the mix."""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from cluster.errors import WorkError
+from trainer.mixing.config import MixingConfig, SourceShape
+from trainer.mixing.plan import CROSS, MONO, MULTI, GlobalBatch
+from trainer.mixing.ratios import KINDS, RunningTotals
+
+
+class Ledger:
+    """Counts of kinds, sources, languages and pairs over the steps so far, and the running error of the mix.
+
+    Its state is a few numbers that ride along in every checkpoint, so that a resumed run has one ledger.
+    """
+
+    def __init__(
+        self, config: MixingConfig, sources: Sequence[SourceShape], state: Mapping[str, Any] | None = None
+    ) -> None:
+        self._config = config
+        self._sources = sources
+        self._totals = RunningTotals([(knot.step, list(knot.shares.values())) for knot in config.mix])
+        self._languages = sorted({language for source in sources for language in source.languages})
+        state = state or {}
+        number = len(self._languages)
+        self.steps = int(state.get("steps", 0))
+        self._slots = _counts(state.get("slots"), len(KINDS))
+        self._batches = _counts(state.get("batches"), len(sources))
+        self._query = _counts(state.get("query_languages"), len(KINDS), number)
+        self._pairs = _counts(state.get("pairs"), len(KINDS), number, number)
+        self._deviation = Fraction(state.get("largest_deviation", 0))
+
+    def record(self, batch: GlobalBatch) -> None:
+        """Count one global batch, as it was trained on (all ranks together)."""
+        if batch.step != self.steps:
+            raise WorkError(f"step {batch.step} reached the loss, {self.steps} was due: the feed is out of order")
+        source = self._sources[batch.source]
+        code = np.array([self._languages.index(language) for language in source.languages])
+        query = code[batch.query_language]
+        np.add.at(self._query, (batch.kind, query), 1)
+        slot, place = np.nonzero(batch.passage_language >= 0)
+        passage = code[batch.passage_language[slot, place]]
+        np.add.at(self._pairs, (batch.kind[slot], query[slot], passage), 1)
+        self._slots += np.bincount(batch.kind, minlength=len(KINDS))
+        self._batches[batch.source] += 1
+        self.steps += 1
+        self._deviation = max(self._deviation, self._current_deviation())
+
+    def _current_deviation(self) -> Fraction:
+        """How far the worst kind is from its share now, in batches (granularity `batch`) or slots (`slot`)."""
+        scale = self._config.batch if self._config.granularity == "slot" else 1
+        return max(
+            abs(
+                Fraction(int(self._slots[kind]) * scale, self._config.batch)
+                - Fraction(self._totals.at(kind, self.steps) * scale, self._totals.denominator)
+            )
+            for kind in range(len(KINDS))
+        )
+
+    def check(self) -> None:
+        """Hold the realised mix against the one asked for.
+
+        Raises:
+            WorkError: a prefix of an exact schedule strayed by more than 1, or a batch broke its language rule.
+        """
+        off_diagonal = ~np.eye(len(self._languages), dtype=bool)
+        if self._pairs[MONO][off_diagonal].any():
+            raise WorkError("ledger: a monolingual batch held a pair in two languages; please report this bug")
+        if self._pairs[CROSS][~off_diagonal].any():
+            raise WorkError("ledger: a cross-lingual batch held a pair in one language; please report this bug")
+        limit = 1 if self._config.granularity == "batch" else len(KINDS)
+        if self._config.sampling == "exact" and self._config_is_plain() and self._deviation > limit:
+            raise WorkError(
+                f"ledger: the realised mix strayed {float(self._deviation):.2f} from its share (at most {limit})"
+            )
+
+    def _config_is_plain(self) -> bool:
+        """Slot shares of a changing mix are interpolated by slot, not by step: there the figure is for information."""
+        return self._config.granularity == "batch" or self._totals.constant
+
+    def state(self) -> dict[str, Any]:
+        """Plain numbers for a checkpoint."""
+        return {
+            "steps": self.steps,
+            "slots": self._slots.tolist(),
+            "batches": self._batches.tolist(),
+            "query_languages": self._query.tolist(),
+            "pairs": self._pairs.tolist(),
+            "largest_deviation": str(self._deviation),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """For people and for the report: planned shares beside realised counts."""
+        per_kind = self._slots / self._config.batch
+        return {
+            "steps": self.steps,
+            "batch": self._config.batch,
+            "granularity": self._config.granularity,
+            "sampling": self._config.sampling,
+            "kinds": {
+                kind: {"share": self._planned_share(number), "count": _plain(per_kind[number])}
+                for number, kind in enumerate(KINDS)
+                if self._slots[number] or self._totals.at(number, self.steps)
+            },
+            "sources": {
+                source.name: {"share": str(Fraction(int(count), max(self.steps, 1))), "count": int(count)}
+                for source, count in zip(self._sources, self._batches, strict=True)
+            },
+            "languages": {
+                kind: dict(zip(self._languages, self._query[number].tolist(), strict=True))
+                for number, kind in enumerate(KINDS)
+                if self._slots[number]
+            },
+            "pairs": {KINDS[kind]: self._pair_rows(kind) for kind in (CROSS, MULTI) if self._slots[kind]},
+            "largest_prefix_deviation": float(self._deviation),
+        }
+
+    def _planned_share(self, kind: int) -> str:
+        return str(Fraction(self._totals.at(kind, self.steps), self._totals.denominator * max(self.steps, 1)))
+
+    def _pair_rows(self, kind: int) -> list[list[Any]]:
+        rows, columns = np.nonzero(self._pairs[kind])
+        return [
+            [self._languages[row], self._languages[column], int(self._pairs[kind, row, column])]
+            for row, column in zip(rows, columns, strict=True)
+        ]
+
+
+def _counts(stored: Any, *shape: int) -> np.ndarray:
+    return np.zeros(shape, dtype=np.int64) if stored is None else np.array(stored, dtype=np.int64).reshape(shape)
+
+
+def _plain(value: float) -> int | float:
+    return int(value) if value == int(value) else round(float(value), 4)

@@ -1,0 +1,164 @@
+"""The plan: one global batch is a pure function of (seed, step), and knows nothing of the number of workers.
+
+Every batch comes from one source. Which kind, source and languages it has comes from exact schedules
+(`sampling: exact`) or from keyed independent draws (`sampling: random`, as in arXiv 2408.10536). The groups of a
+source come in one order that no mix changes, and so do the sources: two mixes with the same seed train on the same
+groups at the same steps and differ in languages only, which makes their comparison paired.
+
+A source with one language can only give monolingual batches. Such sources share at most the monolingual share of the
+steps; their batches are placed among the monolingual ones, again by an exact schedule.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from cluster.errors import ConfigError
+from trainer.mixing.config import MixingConfig, SourceShape
+from trainer.mixing.languages import balanced, ordered_pairs, parallel_languages
+from trainer.mixing.permute import draws, key_of
+from trainer.mixing.ratios import KINDS, Kind
+from trainer.mixing.rows import RowOrder
+from trainer.mixing.timeline import Moment, Timeline
+
+MONO, CROSS, MULTI = range(len(KINDS))
+
+
+@dataclass(frozen=True)
+class GlobalBatch:
+    """The slots of one global batch, or a rank's share of them. B slots, at most P passages each."""
+
+    step: int
+    source: int
+    """Index into the plan's sources."""
+    kind: np.ndarray
+    """(B) int8, index into KINDS."""
+    row: np.ndarray
+    """(B) int64, row of the source."""
+    query_language: np.ndarray
+    """(B) int16, index into the source's languages."""
+    passage_language: np.ndarray
+    """(B, P) int16, the same; -1 where a slot has fewer than P passages."""
+
+    def share(self, rank: int, world_size: int) -> "GlobalBatch":
+        """The neighbouring slots of one rank; `world_size` divides B."""
+        size = len(self.row) // world_size
+        mine = slice(rank * size, (rank + 1) * size)
+        return GlobalBatch(
+            self.step,
+            self.source,
+            self.kind[mine],
+            self.row[mine],
+            self.query_language[mine],
+            self.passage_language[mine],
+        )
+
+
+class Plan:
+    """step -> GlobalBatch.
+
+    Raises:
+        ConfigError: the mix asks for languages that no source has, or a source has fewer groups than a batch.
+    """
+
+    def __init__(self, config: MixingConfig, sources: tuple[SourceShape, ...], seed: int) -> None:
+        _check(config, sources)
+        self.config = config
+        self.sources = sources
+        self.seed = seed
+        self._orders = [
+            RowOrder(source.name, source.num_groups, source.row_group_rows, config.batch, config.window_rows, seed)
+            for source in sources
+        ]
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """Kinds and sources of all steps; built in each process that asks for a batch."""
+        return Timeline(self.config, self.sources, self.seed)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "timeline"}
+
+    def batch(self, step: int) -> GlobalBatch:
+        """The global batch of one step, counted from 0."""
+        moment = self.timeline.moment(step)
+        kind = self._kinds(step, moment)
+        query, passages = self._languages(moment, kind)
+        return GlobalBatch(
+            step=step,
+            source=moment.source,
+            kind=kind.astype(np.int8),
+            row=self._orders[moment.source].rows(moment.batch_number),
+            query_language=query.astype(np.int16),
+            passage_language=passages.astype(np.int16),
+        )
+
+    def _kinds(self, step: int, moment: Moment) -> np.ndarray:
+        """(B) kind of each slot; with granularity `slot` spread over the batch, so that all ranks get alike."""
+        kinds = np.repeat(np.arange(len(KINDS)), moment.slots)
+        if self.config.granularity == "batch":
+            return kinds
+        return kinds[np.argsort(draws(key_of(self.seed, "slots", step), np.arange(len(kinds))), kind="stable")]
+
+    def _languages(self, moment: Moment, kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        source = self.sources[moment.source]
+        languages = len(source.languages)
+        width = min(self.config.positives, languages) if (kind == MULTI).any() else 1
+        query = np.empty(len(kind), dtype=np.int64)
+        passages = np.full((len(kind), width), -1, dtype=np.int64)
+        for number in np.unique(kind):
+            slots = np.flatnonzero(kind == number)
+            counters = moment.slots_before[number] + np.arange(len(slots))
+            if number == MONO:
+                query[slots] = self._choose("mono", source, self._mono_counters(counters), languages)
+                passages[slots, 0] = query[slots]
+            elif number == CROSS:
+                pair = self._choose("cross", source, counters, languages * (languages - 1))
+                query[slots], passages[slots, 0] = ordered_pairs(pair, languages)
+            else:
+                query[slots] = self._choose("multi", source, counters, languages)
+                passages[slots, :width] = self._parallel(source, counters, width)
+        return query, passages
+
+    def _mono_counters(self, slot_counters: np.ndarray) -> np.ndarray:
+        """A whole monolingual batch shares one language, so batches are counted; with granularity `slot`, slots."""
+        return slot_counters // self.config.batch if self.config.granularity == "batch" else slot_counters
+
+    def _choose(self, purpose: Kind, source: SourceShape, counters: np.ndarray, choices: int) -> np.ndarray:
+        key = key_of(self.seed, purpose, "languages", source.name)
+        if self.config.sampling == "random":
+            return (draws(key, counters) % np.uint64(choices)).astype(np.int64)
+        return balanced(counters, choices, key)
+
+    def _parallel(self, source: SourceShape, counters: np.ndarray, width: int) -> np.ndarray:
+        languages = len(source.languages)
+        key = key_of(self.seed, "multi", "passages", source.name)
+        if self.config.sampling == "random":
+            return np.argsort(draws(key, counters[:, None] * languages + np.arange(languages)), axis=1)[:, :width]
+        return parallel_languages(counters, languages, width, key)
+
+
+def _check(config: MixingConfig, sources: tuple[SourceShape, ...]) -> None:
+    if not sources:
+        raise ConfigError("data.train: the prepared groups hold no source; prepare at least one data set")
+    steps = [knot.step for knot in config.mix]
+    if any(later <= earlier for earlier, later in pairwise(steps)):
+        raise ConfigError(f"mixing.mix: steps must rise from one mix to the next, found {', '.join(map(str, steps))}")
+    for source in sources:
+        if source.num_groups < config.batch:
+            raise ConfigError(
+                f"mixing.batch: {config.batch} exceeds the {source.num_groups} groups of source {source.name}; "
+                f"use a smaller batch, or raise prepare.min_groups so that small sources are merged"
+            )
+    most = max(len(source.languages) for source in sources)
+    if most < 2 and any(knot.mono < 1 for knot in config.mix):
+        raise ConfigError(
+            f"mixing.mix: cross and multi batches need groups in two languages or more, but every source has one "
+            f"({', '.join(sorted({source.languages[0] for source in sources}))}); use mono: 1 or add parallel data"
+        )
+    if config.positives > most and any(knot.multi for knot in config.mix):
+        raise ConfigError(
+            f"mixing.positives: {config.positives} parallel passages asked for, but no source has over {most} languages"
+        )
