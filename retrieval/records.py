@@ -115,7 +115,7 @@ def collection_from(
         DataError: a passage id stands twice, a judgement names an unknown passage, a language is not in `languages`.
     """
     index = {language: number for number, language in enumerate(languages)}
-    unknown = sorted({record.language for record in (*queries, *passages)} - index.keys())
+    unknown = sorted(({query.language for query in queries} | {p.language for p in passages}) - index.keys())
     if unknown:
         raise DataError(f"{name}: language {unknown[0]} is not among {', '.join(languages)}")
     ordered = sorted(passages, key=lambda passage: index[passage.language])

@@ -1,0 +1,102 @@
+"""Slots -> texts: reads row groups of prepared groups and keeps the ones in use."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from retrieval.groups import GroupSource, PreparedGroups
+from trainer.mixing.plan import GlobalBatch
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTexts:
+    """The texts of one slot: a query and its passages in the languages that the plan chose."""
+
+    group_id: str
+    passage_id: str
+    query: str
+    query_language: str
+    passages: Sequence[str]
+    passage_languages: Sequence[str]
+    negatives: Sequence[str]
+    """Hard negatives of the passages' languages, if the source has any and the feed asks for them."""
+    negative_languages: Sequence[str]
+
+
+class Fetcher:
+    """Reads what batches ask for, each row group once per window where the cache holds a window.
+
+    Args:
+        groups: the prepared groups.
+        cached_rows: rows to keep; the row group used longest ago goes first.
+        hard_negatives: negatives to add per query, at most.
+    """
+
+    def __init__(self, groups: PreparedGroups, cached_rows: int, hard_negatives: int = 0) -> None:
+        self._sources = groups.sources
+        self._hard_negatives = hard_negatives
+        self._capacity = max(cached_rows // groups.row_group_rows, 1)
+        self._cache: OrderedDict[tuple[int, int], _RowGroup] = OrderedDict()
+        self.row_groups_read = 0
+
+    def texts(self, batch: GlobalBatch) -> list[SlotTexts]:
+        """The texts of every slot of a batch or of a rank's share."""
+        source = self._sources[batch.source]
+        row_group, place = np.divmod(batch.row, source.row_group_rows)
+        return [
+            self._slot(
+                source, self._row_group(batch.source, int(number)), int(row), int(query), passages[passages >= 0]
+            )
+            for number, row, query, passages in zip(
+                row_group, place, batch.query_language, batch.passage_language, strict=True
+            )
+        ]
+
+    def _slot(self, source: GroupSource, rows: "_RowGroup", row: int, query: int, passages: np.ndarray) -> SlotTexts:
+        languages = [source.languages[language] for language in passages.tolist()]
+        negatives = self._negatives(source, rows, row, languages)
+        return SlotTexts(
+            group_id=rows.column("group_id")[row],
+            passage_id=rows.column("passage_id")[row],
+            query=rows.column(f"query_{source.languages[query]}")[row],
+            query_language=source.languages[query],
+            passages=[rows.column(f"passage_{language}")[row] for language in languages],
+            passage_languages=languages,
+            negatives=[text for text, _ in negatives],
+            negative_languages=[language for _, language in negatives],
+        )
+
+    def _negatives(
+        self, source: GroupSource, rows: "_RowGroup", row: int, languages: Sequence[str]
+    ) -> list[tuple[str, str]]:
+        if not source.has_negatives or not self._hard_negatives:
+            return []
+        found = [(text, language) for language in languages for text in rows.column(f"negatives_{language}")[row]]
+        return found[: self._hard_negatives]
+
+    def _row_group(self, source: int, number: int) -> "_RowGroup":
+        key = (source, number)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+        else:
+            self._cache[key] = _RowGroup(self._sources[source].read_row_group(number, None))
+            self.row_groups_read += 1
+            if len(self._cache) > self._capacity:
+                self._cache.popitem(last=False)
+        return self._cache[key]
+
+
+class _RowGroup:
+    """The rows of one row group; columns become Python strings when first asked for."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self._columns: dict[str, list] = {}
+
+    def column(self, name: str) -> list:
+        if name not in self._columns:
+            self._columns[name] = self._table.column(name).to_pylist()
+        return self._columns[name]

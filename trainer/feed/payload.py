@@ -1,0 +1,77 @@
+"""A batch as one row of an Arrow table and back: flat integer lists, so that Ray Data moves it without pickling."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from trainer.batch import LocalBatch
+from trainer.feed.collate import FeedBatch
+from trainer.mixing.plan import GlobalBatch
+from trainer.mixing.ratios import KINDS
+
+_SLOT_FIELDS = ("kind", "row", "query_language", "passage_language")
+_LOCAL_FIELDS = (
+    "passage_slot",
+    "passage_positive",
+    "query_group",
+    "passage_group",
+    "query_passage_id",
+    "passage_passage_id",
+)
+_TEXTS = ("query_ids", "passage_ids")
+
+
+def to_table(batches: Sequence[FeedBatch]) -> pa.Table:
+    """One row per batch."""
+    return pa.table({name: _column([_fields(batch)[name] for batch in batches]) for name in _fields(batches[0])})
+
+
+def _fields(batch: FeedBatch) -> dict[str, int | str | np.ndarray]:
+    fields: dict[str, int | str | np.ndarray] = {
+        "step": batch.slots.step,
+        "source": batch.slots.source,
+        "source_name": batch.local.sources[0],
+    }
+    fields |= {name: getattr(batch.slots, name).ravel() for name in _SLOT_FIELDS}
+    fields |= {name: getattr(batch.local, name) for name in _LOCAL_FIELDS}
+    for name in _TEXTS:
+        texts = getattr(batch.local, name)
+        fields[name] = np.concatenate(texts).astype(np.int32)
+        fields[f"{name}_length"] = np.array([len(text) for text in texts], dtype=np.int32)
+    return fields
+
+
+def _column(values: list) -> pa.Array:
+    if not isinstance(values[0], np.ndarray):
+        return pa.array(values)
+    offsets = np.cumsum([0, *(len(value) for value in values)]).astype(np.int64)
+    return pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(values)))
+
+
+def from_row(table: pa.Table, row: int) -> FeedBatch:
+    """The batch in one row."""
+
+    def read(name: str) -> np.ndarray:
+        return table.column(name)[row].values.to_numpy(zero_copy_only=False)
+
+    kind, query_language = read("kind"), read("query_language")
+    slots = GlobalBatch(
+        step=table.column("step")[row].as_py(),
+        source=table.column("source")[row].as_py(),
+        kind=kind,
+        row=read("row"),
+        query_language=query_language,
+        passage_language=read("passage_language").reshape(len(kind), -1),
+    )
+    texts: dict[str, Any] = {name: np.split(read(name), np.cumsum(read(f"{name}_length"))[:-1]) for name in _TEXTS}
+    ids: dict[str, Any] = {name: read(name) for name in _LOCAL_FIELDS}
+    local = LocalBatch(
+        step=slots.step,
+        kinds=[KINDS[number] for number in kind.tolist()],
+        sources=[table.column("source_name")[row].as_py()] * len(kind),
+        **texts,
+        **ids,
+    )
+    return FeedBatch(slots, local)

@@ -1,0 +1,123 @@
+"""Steps -> Ray Data -> batches: one ordered stream per rank, handed to Ray Train's workers.
+
+Ray Data's own splitting does not give each rank its slice of every step, so each rank gets a stream of its own, over
+step numbers, with `preserve_order`. The plan never sees the number of ranks; a rank takes its neighbouring slots.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from cluster.errors import WorkError
+from retrieval.encoder.tokens import Tokens
+from retrieval.groups import PreparedGroups
+from trainer.feed.collate import FeedBatch, collate
+from trainer.feed.config import FeedConfig
+from trainer.feed.fetch import Fetcher
+from trainer.feed.payload import from_row, to_table
+from trainer.mixing.plan import Plan
+
+if TYPE_CHECKING:
+    from ray.data import DataIterator, Dataset
+
+STREAM = "train"
+
+
+@dataclass(frozen=True)
+class FeedSpec:
+    """All that a feed is made of; travels into Ray's processes."""
+
+    plan: Plan
+    groups: PreparedGroups
+    tokens: Tokens
+    config: FeedConfig
+    num_steps: int
+    """Steps of the whole run."""
+
+
+class BatchMaker:
+    """Makes one rank's share of batches; in Ray Data an actor, so that its row groups stay cached."""
+
+    def __init__(self, spec: FeedSpec, rank: int, world_size: int, first_step: int = 0) -> None:
+        self._spec, self._rank, self._world_size, self._first_step = spec, rank, world_size, first_step
+        # Two windows: the one in use and the one that the stream runs into. A rank sees its share of each.
+        cached = 2 * (spec.plan.config.window_rows // world_size + 2 * spec.groups.row_group_rows)
+        self.fetcher = Fetcher(spec.groups, cached, spec.config.hard_negatives)
+
+    def make(self, step: int) -> FeedBatch:
+        """The rank's share of one step."""
+        slots = self._spec.plan.batch(step).share(self._rank, self._world_size)
+        source = self._spec.groups.sources[slots.source].name
+        return collate(slots, self.fetcher.texts(slots), self._spec.tokens, source)
+
+    def __call__(self, steps: dict[str, np.ndarray]) -> pa.Table:
+        """A Ray Data batch of step numbers, counted from the first step of the stream -> one row per step."""
+        return to_table([self.make(self._first_step + int(number)) for number in steps["id"]])
+
+
+def rank_stream(spec: FeedSpec, first_step: int, rank: int, world_size: int) -> "Dataset":
+    """The ordered stream of one rank, from `first_step` to the end of the run."""
+    import ray.data
+    from ray.data import ActorPoolStrategy
+
+    per_task = spec.config.steps_per_task
+    tasks = max(-(-(spec.num_steps - first_step) // per_task), 1)
+    steps = ray.data.range(spec.num_steps - first_step, override_num_blocks=tasks)
+    # On the data set's own context, and before anything is built on it: set later it has no effect.
+    steps.context.execution_options.preserve_order = True
+    steps.context.enable_progress_bars = False
+
+    return steps.map_batches(
+        BatchMaker,
+        fn_constructor_args=(spec, rank, world_size, first_step),
+        batch_size=per_task,
+        batch_format="numpy",
+        num_cpus=spec.config.cpus,
+        compute=ActorPoolStrategy(size=1),
+    )
+
+
+def make_data_config(spec: FeedSpec, next_step: Callable[[], int]) -> Any:
+    """A Ray Train data configuration that gives every worker its own stream.
+
+    Args:
+        next_step: asked whenever a group of workers starts, the first time or again after a failure: the step to
+            begin with, which is where the newest checkpoint stands.
+    """
+    from ray.train import DataConfig
+
+    class PlanDataConfig(DataConfig):
+        """`configure` is called for each new group of workers, with their number."""
+
+        def configure(self, datasets: Any, world_size: int, *_: Any, **__: Any) -> "list[dict[str, DataIterator]]":
+            first = next_step()
+            return [{STREAM: rank_stream(spec, first, rank, world_size).iterator()} for rank in range(world_size)]
+
+    return PlanDataConfig()
+
+
+class Batches:
+    """The batches of a stream, checked to come in order; measures how long training waits for them."""
+
+    def __init__(self, stream: "DataIterator", first_step: int, prefetch: int) -> None:
+        self._tables = stream.iter_batches(batch_size=1, batch_format="pyarrow", prefetch_batches=prefetch)
+        self._next_step = first_step
+        self.waited_seconds = 0.0
+        """Seconds the last batch was waited for."""
+
+    def __iter__(self) -> Iterator[FeedBatch]:
+        started = time.perf_counter()
+        for table in self._tables:
+            batch = from_row(table, 0)
+            if batch.slots.step < self._next_step:
+                continue  # the stream began at an older checkpoint than the one that was loaded
+            if batch.slots.step != self._next_step:
+                raise WorkError(f"feed: step {batch.slots.step} came where {self._next_step} was due")
+            self.waited_seconds = time.perf_counter() - started
+            yield batch
+            self._next_step += 1
+            started = time.perf_counter()
