@@ -55,7 +55,7 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             raise ConfigError(
-                f"line {event.start_mark.line + 1}: YAML aliases (*{event.anchor}) are not accepted; write the value out"
+                f"line {event.start_mark.line + 1}: YAML aliases (*{event.anchor}) are refused; write the value out"
             )
         return super().compose_node(parent, index)
 

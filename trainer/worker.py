@@ -1,0 +1,221 @@
+"""What runs on every training worker, and on every start of it: from the newest checkpoint to the trained encoder."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.logs import get_logger
+from cluster.storage import Store, open_store, write_result_set
+from retrieval.records import Collection
+from trainer.checkpoint import Checkpoint, CheckpointWriter, latest, read_checkpoint
+from trainer.config import TrainingConfig
+from trainer.feed.stream import STREAM, Batches, FeedSpec
+from trainer.mixing.ledger import Ledger
+from trainer.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+    from trainer.loop import Step
+    from trainer.state import FullState
+
+LEDGER_FILE = "ledger.json"
+ENCODER_FOLDER = "encoder"
+_logger = get_logger("worker")
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """All that a training run is made of; travels to every worker."""
+
+    root: str
+    """URI of the store."""
+    name: str
+    """Result set that the trained encoder becomes: `encoders/<fingerprint>`."""
+    prefix: str
+    """Where its checkpoints are meanwhile: `training/<fingerprint>`."""
+    fingerprint: str
+    seed: int
+    encoder_folder: Path
+    """The encoder to start from."""
+    feed: FeedSpec
+    training: TrainingConfig
+    validation: Collection | None
+    about: Mapping[str, Any]
+    """What the result set says about itself."""
+    progress: "ActorHandle | None" = None
+    """Told of every step by rank 0."""
+
+
+def next_step(spec: TrainSpec) -> int:
+    """The step that training goes on with: where the newest readable checkpoint stands."""
+    checkpoint = latest(open_store(spec.root), spec.prefix, spec.fingerprint)
+    return checkpoint.step if checkpoint else 0
+
+
+def run_worker(config: Mapping[str, Any]) -> None:
+    """Ray Train's entry point on each worker."""
+    import ray.train
+
+    from trainer.ranks import process_group
+
+    spec: TrainSpec = config["spec"]
+    _limit_threads(spec.training)
+    with process_group():
+        Run(spec, ray.train.get_dataset_shard(STREAM)).finish()
+    ray.train.report({"done": True})
+
+
+def _limit_threads(training: TrainingConfig) -> None:
+    import ray.train
+    import torch
+
+    workers_here = ray.train.get_context().get_local_world_size()
+    torch.set_num_threads(training.threads_per_worker or max((os.cpu_count() or 1) // workers_here, 1))
+
+
+class Run:
+    """One worker's part in a training run, from its newest checkpoint on."""
+
+    def __init__(self, spec: TrainSpec, stream: Any) -> None:
+        from retrieval.encoder.folder import load_encoder
+        from trainer.engine import Engine
+        from trainer.validate import Selection, Validator
+
+        self.spec = spec
+        self.store: Store = open_store(spec.root)
+        checkpoint = latest(self.store, spec.prefix, spec.fingerprint)
+        progress = dict(checkpoint.progress) if checkpoint else {}
+        self.steps_done = checkpoint.step if checkpoint else 0
+        if checkpoint:
+            _logger.info("resuming %s at step %d", spec.prefix, self.steps_done)
+        # Its own copy: DeepSpeed takes the encoder over, and the one of the last state is written by rank 0.
+        self.encoder, self.tokens = load_encoder(spec.encoder_folder)
+        training = spec.training
+        self.engine: Engine = Engine(
+            self.encoder,
+            self.tokens.pad_id,
+            training.engine,
+            training.loss,
+            seed=spec.seed,
+            state=checkpoint.state if checkpoint else None,
+        )
+        self.ledger = Ledger(spec.feed.plan.config, spec.feed.plan.sources, progress.get("ledger"))
+        self.telemetry = Telemetry(progress.get("telemetry", ()))
+        self.selection: Selection = Selection(**progress.get("selection", {}))
+        self.writer = CheckpointWriter(self.store, spec.prefix, training.checkpoint)
+        self.validator: Validator | None = None
+        if spec.validation is not None and training.validation.every:
+            self.validator = Validator(spec.validation, self.tokens)
+        self.batches = Batches(stream, self.steps_done, training.feed.prefetch)
+
+    def finish(self) -> None:
+        """Train what is left, then publish the encoder. Collective."""
+        for step in self._steps():
+            self._record(step)
+            last = step.number == self.spec.training.steps
+            validated = self._validate(step.number, last)
+            stopping = self.selection.exhausted(self.spec.training.validation)
+            if last or stopping or validated or step.number % self.spec.training.checkpoint.every == 0:
+                self._save(step.number)
+            if stopping:
+                self._say("stopping early at step %d: no better validation since step %s", step.number)
+                break
+        self.ledger.check()
+        self._publish()
+
+    def _steps(self) -> "Iterator[Step]":
+        from trainer.loop import train
+
+        if self.steps_done >= self.spec.training.steps or self.selection.exhausted(self.spec.training.validation):
+            return iter(())
+        return train(self.engine, self.batches, self.ledger, self.spec.training)
+
+    def _record(self, step: "Step") -> None:
+        from trainer.mixing.ratios import KINDS
+
+        self.steps_done = step.number
+        kinds = sorted({KINDS[kind] for kind in step.batch.kind.tolist()})
+        self.telemetry.add(
+            "step",
+            step.number,
+            loss=step.result.loss,
+            accuracy=step.result.accuracy,
+            kind="+".join(kinds),
+            source=self.spec.feed.plan.sources[step.batch.source].name,
+            learning_rate=step.learning_rate,
+            grad_norm=step.result.grad_norm,
+            data_wait_seconds=round(step.data_wait_seconds, 6),
+            step_seconds=round(step.step_seconds, 6),
+        )
+        self._tell(step.number, loss=step.result.loss, kind="+".join(kinds))
+
+    def _validate(self, steps_done: int, last: bool) -> bool:
+        from trainer.validate import chosen_value
+
+        config = self.spec.training.validation
+        if self.validator is None or not (last or steps_done % config.every == 0):
+            return False
+        record = self.validator.measure(self.engine)
+        value = chosen_value(record, config.measure)
+        self.selection = self.selection.after(value, steps_done)
+        self.telemetry.add("validation", steps_done, **record)
+        self._tell(steps_done, validation=value)
+        return True
+
+    def _save(self, steps_done: int) -> None:
+        from trainer.ranks import rank
+
+        state = self.engine.full_state()
+        if rank() != 0:
+            return
+        assert state is not None
+        self.writer.save(self._checkpoint(steps_done, state), best_step=self._best_step())
+
+    def _checkpoint(self, steps_done: int, state: "FullState") -> Checkpoint:
+        progress = {
+            "ledger": self.ledger.state(),
+            "telemetry": self.telemetry.lines,
+            "selection": asdict(self.selection),
+        }
+        return Checkpoint(
+            step=steps_done, state=state, fingerprint=self.spec.fingerprint, seed=self.spec.seed, progress=progress
+        )
+
+    def _best_step(self) -> int | None:
+        """Step of the checkpoint that becomes the encoder, where that is not the last one."""
+        return self.selection.best_step if self.spec.training.validation.keep == "best" else None
+
+    def _publish(self) -> None:
+        """Write the encoder with the record of its training as one result set, then drop the checkpoints."""
+        import json
+
+        from retrieval.encoder.folder import load_encoder, save_encoder
+        from trainer.ranks import rank
+
+        if rank() != 0:
+            return
+        self.writer.wait()
+        chosen = self._best_step() or self.steps_done
+        weights = read_checkpoint(self.store, self.spec.prefix, chosen).state.weights
+        about = dict(self.spec.about) | {"steps": self.steps_done, "chosen_step": chosen, "best": self.selection.best}
+        encoder, tokens = load_encoder(self.spec.encoder_folder)
+        with write_result_set(self.store, self.spec.name, about) as folder:
+            save_encoder(folder / ENCODER_FOLDER, encoder, tokens, weights)
+            self.telemetry.write(folder / "telemetry.jsonl")
+            summary = json.dumps(self.ledger.summary(), ensure_ascii=False, indent=1)
+            (folder / LEDGER_FILE).write_text(summary, encoding="utf-8")
+
+    def _tell(self, steps_done: int, **values: Any) -> None:
+        from trainer.ranks import rank
+
+        if self.spec.progress is not None and rank() == 0:
+            self.spec.progress.update.remote(steps_done, values)
+
+    def _say(self, message: str, step: int) -> None:
+        from trainer.ranks import rank
+
+        if rank() == 0:
+            _logger.info(message, step, self.selection.best_step)
