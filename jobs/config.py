@@ -1,0 +1,95 @@
+"""The configuration of a run: one YAML file from data to report. Light to import; validated before anything starts."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from cluster.config import Config, to_plain
+from cluster.ray_runtime import RayConfig
+from retrieval.datasets import AnyDataset
+from retrieval.encoder.config import EncoderConfig
+from trainer.config import TrainingConfig
+from trainer.mixing.config import MixingConfig
+from trainer.mixing.ratios import Mix
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
+
+def _plain_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("names are up to 64 letters, digits and . _ + - and begin with a letter or digit")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_plain_name)]
+
+
+class DataConfig(Config):
+    """What is trained on, selected with and judged by."""
+
+    train: tuple[AnyDataset, ...] = Field(min_length=1)
+    """Data sets to train on."""
+    validation: AnyDataset | None = None
+    """Data set whose groups select the encoder while it trains; None trains to the end and keeps the last weights."""
+    evaluation: dict[Name, AnyDataset] = Field(default={})
+    """Name -> data set to evaluate on. Their ids and passages are refused in training (leakage)."""
+    languages: tuple[str, ...] | None = None
+    """Languages to train on; None = all that the data sets have."""
+    on_leak: Literal["refuse", "drop"] = "refuse"
+    """What happens to training groups that the validation or evaluation data hold too."""
+    min_groups: int = Field(default=256, ge=1)
+    """Language coverages with fewer groups are merged into smaller coverages."""
+    row_group_rows: int = Field(default=256, ge=1)
+    """Groups of one Parquet row group: the unit of reading."""
+
+
+class EvaluationConfig(Config):
+    """How encoders are judged."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of encoding; bf16 is faster and changes ranks a little."""
+    max_tokens_per_batch: int = Field(default=16384, ge=64)
+    """Padded tokens that are encoded at once."""
+    baselines: tuple[Literal["bm25", "untrained"], ...] = ("bm25", "untrained")
+    """What stands beside the trained encoders: BM25, and the encoder as it was before training."""
+
+
+class RunConfig(Config):
+    """A whole run: prepare, train one encoder per arm, evaluate, report."""
+
+    name: Name
+    """Title of the run and of its report."""
+    seed: int = Field(default=0, ge=0)
+    """Of data order, languages and dropout. (The initial weights have `encoder.fresh.seed`.)"""
+    root: str = "mixlingual-root"
+    """Folder or URI that everything is kept under; `--root` overrides it."""
+    data: DataConfig
+    encoder: EncoderConfig
+    mixing: MixingConfig = MixingConfig()
+    """Batches; `mixing.mix` is used where there are no arms."""
+    arms: dict[Name, Mix] = Field(default={})
+    """Name -> mix: each is trained from the same start on the same groups. Empty = one arm with `mixing.mix`."""
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    ray: RayConfig = RayConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "RunConfig":
+        taken = {"BM25", "untrained"} & self.arms.keys()
+        if taken:
+            raise ValueError(f"arms: '{min(taken)}' is the name of a baseline; call the arm something else")
+        return self
+
+    @property
+    def all_arms(self) -> Mapping[str, MixingConfig]:
+        """Name -> mixing of every encoder to train."""
+        if not self.arms:
+            return {"mix": self.mixing}
+        return {name: self.mixing.model_copy(update={"mix": mix}) for name, mix in self.arms.items()}
+
+
+def plain_config(config: RunConfig) -> dict[str, Any]:
+    """The configuration as it is stored with results; where things are kept is not part of it."""
+    return {name: value for name, value in to_plain(config).items() if name not in ("root", "ray")}

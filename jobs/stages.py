@@ -1,0 +1,262 @@
+"""The stages of a run. Each is named by a fingerprint of its inputs, so what was done is found and never done twice.
+
+prepare     -> groups/<fingerprint>
+start       -> encoders/<fingerprint>      the encoder before training
+train       -> encoders/<fingerprint>      one per arm, with telemetry and ledger
+encode      -> vectors/<fingerprint>       a collection's texts by one encoder
+evaluate    -> evaluations/<fingerprint>
+report      -> runs/<fingerprint>
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cluster.config import Config, to_plain
+from cluster.errors import ConfigError
+from cluster.fingerprint import file_sha256, fingerprint
+from cluster.logs import get_logger, progress
+from cluster.storage import ResultSet, Store, open_result_set, open_store, result_set_exists, write_result_set
+from jobs.config import RunConfig
+from retrieval.datasets import content_fingerprints, plain_without_path, read_collection, read_groups
+from retrieval.records import Collection, Group, collection_from_groups
+from trainer.mixing.config import MixingConfig
+from trainer.worker import ENCODER_FOLDER
+
+# Raised when the same inputs would give another result: every fingerprint holds it.
+VERSION = 1
+BM25, UNTRAINED = "BM25", "untrained"
+# Settings of where and how fast, which leave the result as it is (up to the rounding of sums).
+_NOT_IN_A_RESULT = {
+    "training": ("workers", "min_workers", "cpus_per_worker", "gpus_per_worker", "threads_per_worker", "max_failures"),
+    "feed": ("steps_per_task", "prefetch", "cpus"),
+    "engine": ("zero_stage", "gradient_caching"),
+}
+_logger = get_logger("stages")
+
+
+class Stages:
+    """The stages of one configuration over one store."""
+
+    def __init__(self, config: RunConfig, root: str | None = None) -> None:
+        self.config = config
+        self.store: Store = open_store(root or config.root)
+
+    # Data
+
+    @cached_property
+    def groups(self) -> ResultSet:
+        """Prepared groups; prepared now if they are not there."""
+        from retrieval.prepare import PrepareConfig, prepare
+
+        data = self.config.data
+        judged = [*data.evaluation.values(), *([data.validation] if data.validation else [])]
+        prepared = PrepareConfig(
+            sources=data.train,
+            languages=data.languages,
+            evaluation=tuple(judged),
+            on_leak=data.on_leak,
+            min_groups=data.min_groups,
+            row_group_rows=data.row_group_rows,
+        )
+        return prepare(prepared, self.store)
+
+    @cached_property
+    def validation(self) -> Collection | None:
+        """The small collection that selects an encoder: a keyed sample of the validation data's groups."""
+        if self.config.data.validation is None or not self.config.training.validation.every:
+            return None
+        groups = sorted(read_groups(self.config.data.validation), key=_shuffled)
+        chosen = groups[: self.config.training.validation.max_groups]
+        languages = sorted({language for group in chosen for language in group.pairs})
+        return collection_from_groups("validation", chosen, languages)
+
+    def collection(self, name: str) -> Collection:
+        """A collection to evaluate on, by its name in `data.evaluation`."""
+        return read_collection(self._evaluated(name))
+
+    def _evaluated(self, name: str) -> Config:
+        known = self.config.data.evaluation
+        if name not in known:
+            raise ConfigError(f"data.evaluation: has no '{name}'; it has {', '.join(known) or 'nothing'}")
+        return known[name]
+
+    # Encoders
+
+    @cached_property
+    def start(self) -> ResultSet:
+        """The encoder that every arm starts from: a copy of the one named, or a fresh one fitted to the groups."""
+        name = f"encoders/{fingerprint(self._start_identity())}"
+        if not result_set_exists(self.store, name):
+            self._make_start(name)
+        return open_result_set(self.store, name)
+
+    def _start_identity(self) -> dict[str, Any]:
+        encoder = self.config.encoder
+        identity: dict[str, Any] = {"stage": "start", "version": VERSION, "encoder": to_plain(encoder)}
+        if encoder.fresh is not None:
+            identity["groups"] = self.groups.name
+        elif encoder.name_or_path and Path(encoder.name_or_path).is_dir():
+            files = sorted(path for path in Path(encoder.name_or_path).rglob("*") if path.is_file())
+            identity["encoder"]["name_or_path"] = [file_sha256(path) for path in files]
+        return identity
+
+    def _make_start(self, name: str) -> None:
+        from retrieval.encoder.folder import build_encoder, save_encoder
+        from retrieval.encoder.fresh import sample_texts
+        from retrieval.groups import open_groups
+
+        groups = open_groups(self.groups)
+        texts = sample_texts(progress(groups.iter_groups(), "reading groups", total=groups.num_groups, unit="group"))
+        _logger.info("building the encoder to start from")
+        encoder, tokens = build_encoder(self.config.encoder, texts)
+        with write_result_set(self.store, name, {"stage": "start", "encoder": to_plain(self.config.encoder)}) as folder:
+            save_encoder(folder / ENCODER_FOLDER, encoder, tokens)
+
+    def train_spec(self, arm: str) -> Any:
+        """What training one arm takes.
+
+        Raises:
+            ConfigError: the arm's mix does not fit the groups, or the workers do not divide the batch.
+        """
+        from retrieval.encoder.folder import load_encoder
+        from retrieval.groups import open_groups
+        from trainer.feed.stream import FeedSpec
+        from trainer.mixing.config import SourceShape
+        from trainer.mixing.plan import Plan
+        from trainer.worker import TrainSpec
+
+        training, mixing = self.config.training, self.mixing(arm)
+        training.check_batch(mixing.batch)
+        groups = open_groups(self.groups)
+        shapes = tuple(SourceShape(s.name, s.languages, s.num_groups, s.row_group_rows) for s in groups.sources)
+        plan = Plan(mixing, shapes, self.config.seed)
+        plan.batch(0)
+        _, tokens = load_encoder(self.start.folder / ENCODER_FOLDER)
+        name = self.trained_name(arm)
+        identity = name.rpartition("/")[2]
+        about = {"stage": "train", "arm": arm, "mixing": to_plain(mixing), "training": to_plain(training)}
+        return TrainSpec(
+            root=self.store.uri,
+            name=name,
+            prefix=f"training/{identity}",
+            fingerprint=identity,
+            seed=self.config.seed,
+            encoder_folder=self.start.folder / ENCODER_FOLDER,
+            feed=FeedSpec(plan, groups, tokens, training.feed, training.steps),
+            training=training,
+            validation=self.validation,
+            about=about | {"seed": self.config.seed, "start": self.start.name, "groups": self.groups.name},
+        )
+
+    def mixing(self, arm: str) -> MixingConfig:
+        """The mixing of one arm."""
+        arms = self.config.all_arms
+        if arm not in arms:
+            raise ConfigError(f"arms: has no '{arm}'; it has {', '.join(arms)}")
+        return arms[arm]
+
+    def trained_name(self, arm: str) -> str:
+        """Name of the arm's trained encoder."""
+        identity = {
+            "stage": "train",
+            "version": VERSION,
+            "start": self.start.name,
+            "groups": self.groups.name,
+            "mixing": to_plain(self.mixing(arm)),
+            "training": _result_deciding(to_plain(self.config.training)),
+            "seed": self.config.seed,
+        }
+        if self.validation is not None and self.config.data.validation is not None:
+            identity["validation"] = _content(self.config.data.validation)
+        return f"encoders/{fingerprint(identity)}"
+
+    def untrained_arms(self) -> list[str]:
+        """Arms whose encoder is not there yet."""
+        return [arm for arm in self.config.all_arms if not result_set_exists(self.store, self.trained_name(arm))]
+
+    def encoder(self, arm: str) -> ResultSet:
+        """The encoder of an arm, or the one before training for `untrained`.
+
+        Raises:
+            DataError: the arm has not been trained.
+        """
+        return self.start if arm == UNTRAINED else open_result_set(self.store, self.trained_name(arm))
+
+    # Evaluation
+
+    def vectors(self, arm: str, name: str, collection: Collection | None = None) -> ResultSet:
+        """Vectors of a collection's queries and passages by an arm's encoder; encoded now if they are not there."""
+        options = self.config.evaluation
+        encoder = self.encoder(arm)
+        identity = {"stage": "encode", "version": VERSION, "encoder": encoder.name, "precision": options.precision}
+        key = f"vectors/{fingerprint(identity | {'collection': _content(self._evaluated(name))})}"
+        if not result_set_exists(self.store, key):
+            from jobs.encoding import write_collection_vectors
+
+            about = {"stage": "encode", "encoder": encoder.name, "collection": name, "precision": options.precision}
+            with write_result_set(self.store, key, about) as folder:
+                write_collection_vectors(
+                    folder, encoder.folder / ENCODER_FOLDER, collection or self.collection(name), options
+                )
+        return open_result_set(self.store, key)
+
+    def evaluation_name(self, arm: str, name: str) -> str:
+        """Name of an evaluation."""
+        identity: dict[str, Any] = {
+            "stage": "evaluate",
+            "version": VERSION,
+            "collection": _content(self._evaluated(name)),
+        }
+        if arm == BM25:
+            return f"evaluations/{fingerprint(identity | {'retriever': BM25})}"
+        encoder, precision = self.encoder(arm).name, self.config.evaluation.precision
+        return f"evaluations/{fingerprint(identity | {'retriever': encoder, 'precision': precision})}"
+
+    def evaluation(self, arm: str, name: str) -> ResultSet:
+        """How an arm (or BM25, or the untrained encoder) does on a collection; evaluated now if it is not there."""
+        key = self.evaluation_name(arm, name)
+        if not result_set_exists(self.store, key):
+            from retrieval.evaluate import write_evaluation
+
+            _logger.info("evaluating %s on %s", arm, name)
+            evaluation = self._evaluate(arm, name)
+            with write_result_set(
+                self.store, key, {"stage": "evaluate", "retriever": arm, "collection": name}
+            ) as folder:
+                write_evaluation(folder, evaluation)
+        return open_result_set(self.store, key)
+
+    def _evaluate(self, arm: str, name: str) -> Any:
+        collection = self.collection(name)
+        if arm == BM25:
+            from retrieval.bm25 import bm25_evaluation
+
+            return bm25_evaluation(collection)
+        from jobs.encoding import read_collection_vectors
+        from retrieval.evaluate import evaluate_vectors
+
+        return evaluate_vectors(collection, *read_collection_vectors(self.vectors(arm, name, collection).folder))
+
+    def retrievers(self) -> list[str]:
+        """Everything that is evaluated: the arms, then the baselines."""
+        baselines = {"bm25": BM25, "untrained": UNTRAINED}
+        return [*self.config.all_arms, *(baselines[name] for name in self.config.evaluation.baselines)]
+
+
+def _shuffled(group: Group) -> str:
+    return fingerprint(group.id)
+
+
+def _content(dataset: Config) -> dict[str, Any]:
+    return {"fields": plain_without_path(dataset), "files": content_fingerprints(dataset)}
+
+
+def _result_deciding(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The training fields that decide its result."""
+    fields = {name: value for name, value in training.items() if name not in _NOT_IN_A_RESULT["training"]}
+    for part in ("feed", "engine"):
+        fields[part] = {name: value for name, value in fields[part].items() if name not in _NOT_IN_A_RESULT[part]}
+    fields.pop("checkpoint")
+    return fields
