@@ -1,0 +1,168 @@
+"""A collection and vectors (or score rows) in, every measure in every setting out, from one pass over all scores.
+
+setting   query language and pool        one value per
+mono      own language                   query language
+cross     one other language             ordered pair of languages
+multi     passages of all languages      query language
+
+A query without a relevant passage in a pool is not part of that setting. Macro averages are means over the queries of
+each (query language, pool), then over those. Nothing is kept of a tile of scores but its measures, so memory does not
+grow with queries x passages.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cluster.errors import DataError, WorkError
+from cluster.logs import progress
+from retrieval.measures.statistics import RESAMPLES
+from retrieval.per_query import TileRanks, bias_table, joined, records_table, tile_records
+from retrieval.ranks import best_rows, count_ahead
+from retrieval.records import Collection
+from retrieval.scores import vector_scores
+from retrieval.summary import summarise
+
+BEST_KEPT = 10
+TILE_BYTES = 32 << 20
+PER_QUERY, PER_QUERY_BIAS, SUMMARY = "per_query.parquet", "per_query_bias.parquet", "summary.json"
+
+ScoreRows = Callable[[int, int, np.ndarray], np.ndarray]
+"""Scores of queries `first` up to `end` for all P passages; the float32 (end - first, P) array given may be filled."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All figures of one retriever on one collection."""
+
+    per_query: pa.Table
+    """Row per query and pool: setting, query_language, pool_language ("*" = all), query_id, num_relevant, measures."""
+    per_query_bias: pa.Table
+    """A row per query: query_language, query_id, measures of bias (NaN where one says nothing about the query)."""
+    summary: dict[str, Any]
+    """Macro means with 95 % intervals by setting, means by pair, bias, language shares, robustness; plain values."""
+
+
+def evaluate_vectors(
+    collection: Collection,
+    query_vectors: np.ndarray,
+    passage_vectors: np.ndarray,
+    *,
+    tile_bytes: int = TILE_BYTES,
+    resamples: int = RESAMPLES,
+) -> Evaluation:
+    """Evaluate an encoder by the inner products of its vectors, exactly, over whole rankings.
+
+    Args:
+        collection: queries, passages, judgements.
+        query_vectors: (Q, D), in the order of the collection's queries; converted to float32.
+        passage_vectors: (P, D), in the order of its passages.
+        tile_bytes: scores held at once; changes memory, not the result.
+        resamples: of the bootstrap intervals.
+
+    Raises:
+        DataError: shapes that do not fit the collection or each other.
+        WorkError: NaN or infinite numbers in the vectors.
+    """
+    num_queries, num_passages = len(collection.query_texts), len(collection.passage_texts)
+    scores = vector_scores(collection.name, query_vectors, passage_vectors, num_queries, num_passages)
+    return _evaluate(collection, scores, tile_bytes, resamples)
+
+
+def evaluate_scores(
+    collection: Collection, score_rows: ScoreRows, *, tile_bytes: int = TILE_BYTES, resamples: int = RESAMPLES
+) -> Evaluation:
+    """Evaluate whatever can score all passages for a stretch of queries (BM25, a reranker); see `evaluate_vectors`.
+
+    Raises:
+        DataError: the score rows have another shape than (queries asked for, passages).
+        WorkError: a score is NaN or infinite.
+    """
+
+    def checked(first: int, end: int, out: np.ndarray) -> np.ndarray:
+        scores = np.ascontiguousarray(score_rows(first, end, out), dtype=np.float32)
+        if scores.shape != out.shape:
+            raise DataError(f"{collection.name}: scores have shape {scores.shape}, not {out.shape} (queries, passages)")
+        if not np.isfinite(scores).all():
+            raise WorkError(f"{collection.name}: scores of queries {first} to {end - 1} hold NaN or infinite numbers")
+        return scores
+
+    return _evaluate(collection, checked, tile_bytes, resamples)
+
+
+def _evaluate(collection: Collection, score_rows: ScoreRows, tile_bytes: int, resamples: int) -> Evaluation:
+    ranked = _ranked_tiles(collection, score_rows, tile_bytes)
+    tiles = [tile_records(collection, ranks) for ranks in ranked if len(ranks.query)]
+    # Own pools first, then the pools of all languages: the order of rows does not depend on the tiles.
+    records = joined([tile.one_language for tile in tiles] + [tile.all_languages for tile in tiles])
+    bias = joined([tile.bias for tile in tiles])
+    language_counts = np.sum([tile.language_counts for tile in tiles], axis=0)
+    return Evaluation(
+        per_query=records_table(collection, records),
+        per_query_bias=bias_table(collection, bias),
+        summary=summarise(collection, records, bias, language_counts, resamples),
+    )
+
+
+def _ranked_tiles(collection: Collection, score_rows: ScoreRows, tile_bytes: int) -> Iterator[TileRanks]:
+    """Score a tile of queries, rank their relevant passages, forget the scores."""
+    num_queries, num_passages = len(collection.query_texts), len(collection.passage_texts)
+    bounds = collection.language_bounds
+    height = max(1, min(num_queries, tile_bytes // (4 * num_passages)))
+    buffer = np.empty((height, num_passages), np.float32)
+    firsts = range(0, num_queries, height)
+    for first in progress(firsts, f"ranking {collection.name}", total=len(firsts), unit="tile"):
+        end = min(first + height, num_queries)
+        score_QP = score_rows(first, end, buffer[: end - first])
+        starts = np.searchsorted(collection.judged_query, np.arange(first, end + 1))
+        judged = slice(starts[0], starts[-1])
+        row_J = collection.judged_passage[judged]
+        language_J = collection.passage_language[row_J]
+        own_J, all_J = count_ahead(score_QP, starts - starts[0], row_J, bounds[language_J], bounds[language_J + 1])
+        yield TileRanks(
+            first=first,
+            end=end,
+            query=collection.judged_query[judged],
+            language=language_J,
+            grade=collection.grade[judged],
+            own_rank=own_J + 1,
+            pool_rank=all_J + 1,
+            best_row=best_rows(score_QP, min(BEST_KEPT, num_passages)),
+        )
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write the three files of an evaluation into a folder (the staging folder of a result set)."""
+    pq.write_table(evaluation.per_query, folder / PER_QUERY, compression="zstd")
+    pq.write_table(evaluation.per_query_bias, folder / PER_QUERY_BIAS, compression="zstd")
+    text = json.dumps(evaluation.summary, ensure_ascii=False, indent=1, allow_nan=False)
+    (folder / SUMMARY).write_text(text, encoding="utf-8")
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read what `write_evaluation` wrote.
+
+    Raises:
+        DataError: a file is missing or damaged; it is named.
+    """
+    tables = []
+    for name in (PER_QUERY, PER_QUERY_BIAS):
+        try:
+            tables.append(pq.read_table(folder / name))
+        except FileNotFoundError:
+            raise DataError(f"{folder / name}: missing; evaluate again") from None
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{folder / name}: not a whole Parquet file ({error}); evaluate again") from None
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{folder / SUMMARY}: missing; evaluate again") from None
+    except ValueError as error:
+        raise DataError(f"{folder / SUMMARY}: not JSON ({error}); evaluate again") from None
+    return Evaluation(per_query=tables[0], per_query_bias=tables[1], summary=summary)

@@ -1,0 +1,8 @@
+"""Ranks of relevant passages in, figures out: one file per family of measures.
+
+ranking.py     how well a ranking serves its query (mAP, R@k, nDCG@k, ...)
+bias.py        what a pool of all languages does to languages (rank distance, preference, shares)
+robustness.py  how the figures spread over language pairs
+statistics.py  intervals, paired tests, corrections
+comparison.py  two evaluations of the same queries, compared
+"""
