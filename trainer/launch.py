@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from cluster.errors import MixlingualError, WorkError
+from cluster import errors
+from cluster.errors import WorkError
 from cluster.logs import get_logger
 from cluster.storage import ResultSet, open_result_set, open_store, result_set_exists
 from trainer.feed.stream import STREAM, make_data_config
-from trainer.worker import TrainSpec, next_step, run_worker
+from trainer.worker import TrainSpec, innermost, next_step, run_worker
 
 _POLL_SECONDS = 0.5
 _logger = get_logger("train")
@@ -23,11 +24,20 @@ class ProgressBoard:
 
     def __init__(self) -> None:
         self._steps, self._values = 0, dict[str, Any]()
+        self._failure: tuple[str, str] | None = None
 
     def update(self, steps: int, values: Mapping[str, Any]) -> None:
         """Note the steps done and the newest figures."""
         self._steps = steps
         self._values |= values
+
+    def fail(self, name: str, message: str) -> None:
+        """Note an error that would come again; the first one counts."""
+        self._failure = self._failure or (name, message)
+
+    def failure(self) -> tuple[str, str] | None:
+        """Type and message of that error, if there was one."""
+        return self._failure
 
     def read(self) -> tuple[int, dict[str, Any]]:
         """Steps done and the newest figures."""
@@ -43,7 +53,7 @@ def train_encoder(spec: TrainSpec, what: str = "training") -> ResultSet:
     store = open_store(spec.root)
     if not result_set_exists(store, spec.name):
         with _progress_bar(spec, what) as board:
-            _fit(replace(spec, progress=board))
+            _fit(replace(spec, board=board))
         _drop_checkpoints(spec)
     return open_result_set(store, spec.name)
 
@@ -74,7 +84,14 @@ def _fit(spec: TrainSpec) -> None:
             ),
         ).fit()
     except TrainingFailedError as error:
-        raise _explained(error, spec) from error
+        _raise_reported(spec.board, spec)
+        line = (str(innermost(error)).strip().splitlines() or [type(error).__name__])[-1]
+        raise WorkError(
+            f"training {spec.name} failed after {training.max_failures} replacement(s) of lost workers: {line}; "
+            f"start it again to go on from the newest checkpoint"
+        ) from error
+    else:
+        _raise_reported(spec.board, spec)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -83,28 +100,17 @@ def _no_data() -> None:
     """Ray Train asks its data configuration for streams only if it is given a data set; ours come from the plan."""
 
 
-def _explained(error: BaseException, spec: TrainSpec) -> MixlingualError:
-    """The error behind Ray's, in one line: ours as it is, others with their type."""
-    for cause in _causes(error):
-        if isinstance(cause, MixlingualError):
-            return type(cause)(str(cause))
-    causes = list(_causes(error))
-    last = str(causes[-1]).strip().splitlines() or [type(causes[-1]).__name__]
-    return WorkError(f"training {spec.name} failed: {type(causes[-1]).__name__}: {last[0]}; the log above has the rest")
+def _raise_reported(board: Any, spec: TrainSpec) -> None:
+    """Raise what a worker reported: our own errors as they are, others with their type."""
+    import ray
 
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    pending = [error]
-    while pending:
-        current = pending.pop()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        failures = getattr(current, "worker_failures", None) or {}
-        inner = [failure for failure in failures.values() if isinstance(failure, BaseException)]
-        pending += [current.__cause__, current.__context__, getattr(current, "cause", None), *inner]
+    failure = ray.get(board.failure.remote())
+    if failure is not None:
+        name, message = failure
+        if name in ("ConfigError", "DataError", "WorkError"):
+            raise getattr(errors, name)(message)
+        line = (message.strip().splitlines() or ["no message"])[0]
+        raise WorkError(f"training {spec.name} failed: {name}: {line}")
 
 
 @contextlib.contextmanager

@@ -1,11 +1,13 @@
 """What runs on every training worker, and on every start of it: from the newest checkpoint to the trained encoder."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.errors import MixlingualError
 from cluster.logs import get_logger
 from cluster.storage import Store, open_store, write_result_set
 from retrieval.records import Collection
@@ -45,8 +47,8 @@ class TrainSpec:
     validation: Collection | None
     about: Mapping[str, Any]
     """What the result set says about itself."""
-    progress: "ActorHandle | None" = None
-    """Told of every step by rank 0."""
+    board: "ActorHandle | None" = None
+    """Told of every step by rank 0, and of errors that no retry mends by any rank."""
 
 
 def next_step(spec: TrainSpec) -> int:
@@ -57,15 +59,39 @@ def next_step(spec: TrainSpec) -> int:
 
 def run_worker(config: Mapping[str, Any]) -> None:
     """Ray Train's entry point on each worker."""
+    import ray
     import ray.train
 
     from trainer.ranks import process_group
 
     spec: TrainSpec = config["spec"]
+    if spec.board is not None and ray.get(spec.board.failure.remote()):
+        return  # a retry would meet the same error; the driver raises it
     _limit_threads(spec.training)
-    with process_group():
+    with process_group(), _reported(spec):
         Run(spec, ray.train.get_dataset_shard(STREAM)).finish()
     ray.train.report({"done": True})
+
+
+@contextlib.contextmanager
+def _reported(spec: TrainSpec) -> Iterator[None]:
+    """Tell the driver of errors that would come again at every retry: ours, and whatever the feed raised."""
+    import ray
+    from ray.exceptions import RayTaskError
+
+    try:
+        yield
+    except (MixlingualError, RayTaskError) as error:
+        if spec.board is not None:
+            cause = innermost(error)
+            ray.get(spec.board.fail.remote(type(cause).__name__, str(cause)))
+        raise
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The error that began a chain: Ray wraps what a task raised, several times over."""
+    cause = getattr(error, "cause", None) or error.__cause__
+    return innermost(cause) if isinstance(cause, BaseException) else error
 
 
 def _limit_threads(training: TrainingConfig) -> None:
@@ -211,8 +237,8 @@ class Run:
     def _tell(self, steps_done: int, **values: Any) -> None:
         from trainer.ranks import rank
 
-        if self.spec.progress is not None and rank() == 0:
-            self.spec.progress.update.remote(steps_done, values)
+        if self.spec.board is not None and rank() == 0:
+            self.spec.board.update.remote(steps_done, values)
 
     def _say(self, message: str, step: int) -> None:
         from trainer.ranks import rank

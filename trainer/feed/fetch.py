@@ -61,9 +61,9 @@ class Fetcher:
         return SlotTexts(
             group_id=rows.column("group_id")[row],
             passage_id=rows.column("passage_id")[row],
-            query=rows.column(f"query_{source.languages[query]}")[row],
+            query=rows.column(f"query:{source.languages[query]}")[row],
             query_language=source.languages[query],
-            passages=[rows.column(f"passage_{language}")[row] for language in languages],
+            passages=[rows.column(f"passage:{language}")[row] for language in languages],
             passage_languages=languages,
             negatives=[text for text, _ in negatives],
             negative_languages=[language for _, language in negatives],
@@ -74,7 +74,7 @@ class Fetcher:
     ) -> list[tuple[str, str]]:
         if not source.has_negatives or not self._hard_negatives:
             return []
-        found = [(text, language) for language in languages for text in rows.column(f"negatives_{language}")[row]]
+        found = [(text, language) for language in languages for text in rows.column(f"negatives:{language}")[row]]
         return found[: self._hard_negatives]
 
     def _row_group(self, source: int, number: int) -> "_RowGroup":
