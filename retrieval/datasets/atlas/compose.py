@@ -61,7 +61,7 @@ def templates(language: str) -> Templates:
     file = resources.files("retrieval.datasets.atlas") / "templates" / f"{language}.yaml"
     fields = yaml.safe_load(file.read_text(encoding="utf-8"))
     relations = {relation: Phrases(**fields["relations"][relation]) for relation in RELATIONS}
-    return Templates(fields["between_sentences"], fields["between_clues"], fields["names"] or {}, relations)
+    return Templates(fields["between_sentences"], fields["between_clues"], fields["names"], relations)
 
 
 @functools.lru_cache(maxsize=1)
@@ -78,19 +78,24 @@ def split_of_territories() -> Mapping[str, str]:
 
 @functools.cache
 def compose_groups(split: str) -> tuple[Group, ...]:
-    """All groups of a split in all languages, by territory, relation and variant."""
+    """All groups of a split in all languages, by territory, relation and number."""
+    return tuple(case.group() for case in cases(split))
+
+
+@functools.cache
+def cases(split: str) -> tuple["Case", ...]:
+    """What the groups of a split say, in the same order; all territories in it are of this split."""
     split_of = split_of_territories()
     territories = [territory for territory in all_territories() if split_of[territory.code] == split]
-    groups = []
-    for territory in territories:
-        for relation in RELATIONS:
-            if relation in territory.facts:
-                contrasts = _contrasts(territory, relation, territories)
-                clues = _clue_pairs(territory, relation)
-                # Fewer pairs of clues than second territories: pairs come again, the second territory tells groups apart.
-                for number, (contrast, pair) in enumerate(zip(contrasts, itertools.cycle(clues), strict=False), 1):
-                    groups.append(_Case(territory, relation, contrast, pair, number).group())
-    return tuple(groups)
+    found = []
+    for territory, relation in itertools.product(territories, RELATIONS):
+        if relation in territory.facts:
+            contrasts = _contrasts(territory, relation, territories)
+            # With few pairs of clues they come again: the second territory tells the groups apart.
+            clues = itertools.cycle(_clue_pairs(territory, relation))
+            for number, (contrast, pair) in enumerate(zip(contrasts, clues, strict=False), start=1):
+                found.append(Case(territory, relation, contrast, pair, number))
+    return tuple(found)
 
 
 def _contrasts(territory: Territory, relation: str, territories: Sequence[Territory]) -> list[Territory]:
@@ -155,21 +160,25 @@ def _keyed(*parts: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class Case:
     """What one group says, before it is put into words."""
 
     territory: Territory
     relation: str
     contrast: Territory
+    """The second territory: it has another value of the relation."""
     clues: tuple[str, str]
+    """Two other relations of the territory; the question gives their values."""
     number: int
+    """Tells apart the groups of a territory and relation, from 1."""
 
     @property
     def id(self) -> str:
+        """`atlas/<territory>-<relation>-<number>`."""
         return f"atlas/{self.territory.code}-{self.relation}-{self.number}"
 
     def group(self) -> Group:
-        """The case in all languages; each draws its own wording."""
+        """The case in all languages, each with a wording of its own."""
         return Group(self.id, {code: Pair(self.query(code), self.passage(code)) for code in LANGUAGES})
 
     def query(self, language: str) -> str:
