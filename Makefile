@@ -1,0 +1,44 @@
+# Everything a fresh machine needs: `make quickstart` and `make test` set themselves up (Python 3.11 or newer, Linux).
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= cpu,dev
+ROOT ?= runs/quickstart
+BIN := $(VENV)/bin
+comma := ,
+INSTALLED := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
+# Two test processes at a time, with one thread each: more threads than cores only get in each other's way.
+TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 RAY_USAGE_STATS_ENABLED=0
+
+.PHONY: install quickstart test test-fast lint types check bench clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch setuptools wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	touch $@
+
+quickstart: $(INSTALLED)  ## the main job on the embedded data set: train three mixes, compare, report
+	$(BIN)/mixlingual run --config jobs/configs/quickstart.yaml --root $(ROOT)
+
+test: $(INSTALLED)  ## everything that needs no GPU; starts real Ray clusters and worker processes
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-fast: $(INSTALLED)  ## without the tests that start clusters or worker processes
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not ray and not distributed and not slow'
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/xquad_settings.py
+
+clean:
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
