@@ -1,0 +1,9 @@
+"""Files in, records out: what several data sets share. Every error names the file and the place in it.
+
+record.py     one record, whose fields are read with checks
+lines.py      lines of a text file, plain or gzipped
+jsonl.py      one JSON object a line -> records
+parquet.py    columns of a Parquet file -> records
+squad.py      SQuAD JSON -> paragraphs with questions
+parallel.py   `paragraphs.<language>` and `questions.<language>` files with shared ids -> texts of one language
+"""
