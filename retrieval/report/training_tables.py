@@ -1,6 +1,6 @@
 """Ledgers and facts -> tables about how the arms were trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from math import isfinite
 from statistics import median
@@ -35,7 +35,7 @@ def realised_mix(results: Sequence[ArmResults]) -> Table | None:
             Column("difference"),
             Column("largest deviation", meaning="over all prefixes of the run and all kinds, in steps"),
             Column("languages", meaning="languages drawn in batches of this kind"),
-            Column("pairs per language", numeric=False, meaning="fewest and most pairs drawn for a language"),
+            Column("pairs per language", meaning="fewest and most pairs drawn for a language"),
         ),
         rows=tuple(rows),
     )
@@ -56,7 +56,7 @@ def _kind_cells(kind: str, drawn: KindCount, ledger: Ledger) -> tuple[Cell, ...]
         else Cell(text=signed(f"{drawn.count - planned:.3g}"), value=drawn.count - planned),
         _deviation(ledger.largest_prefix_deviation),
         count_cell(len(counts)) if counts else missing(nothing),
-        Cell(text=_range(list(counts.values())), value=float(min(counts.values()))) if counts else missing(nothing),
+        Cell(_range(counts.values()), float(min(counts.values())), words=True) if counts else missing(nothing),
     )
 
 
@@ -72,7 +72,7 @@ def exact(share: str) -> Fraction | None:
         return None
 
 
-def _range(counts: list[int]) -> str:
+def _range(counts: Collection[int]) -> str:
     low, high = min(counts), max(counts)
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
