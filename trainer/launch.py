@@ -76,7 +76,7 @@ def _fit(spec: TrainSpec) -> None:
             torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=resources),
             datasets={STREAM: cast(Any, _no_data)},
-            dataset_config=make_data_config(spec.feed, lambda: next_step(spec)),
+            dataset_config=make_data_config(spec.feed, lambda: next_step(spec), spec.board),
             run_config=RunConfig(
                 name=spec.fingerprint,
                 storage_path=scratch,

@@ -62,13 +62,11 @@ def run_worker(config: Mapping[str, Any]) -> None:
     import ray
     import ray.train
 
-    from trainer.ranks import process_group
-
     spec: TrainSpec = config["spec"]
     if spec.board is not None and ray.get(spec.board.failure.remote()):
         return  # a retry would meet the same error; the driver raises it
     _limit_threads(spec.training)
-    with process_group(), _reported(spec):
+    with _reported(spec):
         Run(spec, ray.train.get_dataset_shard(STREAM)).finish()
     ray.train.report({"done": True})
 

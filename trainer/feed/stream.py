@@ -22,6 +22,7 @@ from trainer.feed.payload import from_row, to_table
 from trainer.mixing.plan import Plan
 
 if TYPE_CHECKING:
+    from ray.actor import ActorHandle
     from ray.data import DataIterator, Dataset
 
 STREAM = "train"
@@ -42,8 +43,11 @@ class FeedSpec:
 class BatchMaker:
     """Makes one rank's share of batches; in Ray Data an actor, so that its row groups stay cached."""
 
-    def __init__(self, spec: FeedSpec, rank: int, world_size: int, first_step: int = 0) -> None:
+    def __init__(
+        self, spec: FeedSpec, rank: int, world_size: int, first_step: int = 0, board: "ActorHandle | None" = None
+    ) -> None:
         self._spec, self._rank, self._world_size, self._first_step = spec, rank, world_size, first_step
+        self._board = board
         # Two windows: the one in use and the one that the stream runs into. A rank sees its share of each.
         cached = 2 * (spec.plan.config.window_rows // world_size + 2 * spec.groups.row_group_rows)
         self.fetcher = Fetcher(spec.groups, cached, spec.config.hard_negatives)
@@ -56,11 +60,21 @@ class BatchMaker:
 
     def __call__(self, steps: dict[str, np.ndarray]) -> pa.Table:
         """A Ray Data batch of step numbers, counted from the first step of the stream -> one row per step."""
-        return to_table([self.make(self._first_step + int(number)) for number in steps["id"]])
+        try:
+            return to_table([self.make(self._first_step + int(number)) for number in steps["id"]])
+        except Exception as error:
+            # What Ray Data raises in the worker no longer says what went wrong here.
+            if self._board is not None:
+                import ray
+
+                ray.get(self._board.fail.remote(type(error).__name__, str(error)))
+            raise
 
 
-def rank_stream(spec: FeedSpec, first_step: int, rank: int, world_size: int) -> "Dataset":
-    """The ordered stream of one rank, from `first_step` to the end of the run."""
+def rank_stream(
+    spec: FeedSpec, first_step: int, rank: int, world_size: int, board: "ActorHandle | None" = None
+) -> "Dataset":
+    """The ordered stream of one rank, from `first_step` to the end of the run; errors are noted on the board."""
     import ray.data
     from ray.data import ActorPoolStrategy
 
@@ -73,7 +87,7 @@ def rank_stream(spec: FeedSpec, first_step: int, rank: int, world_size: int) -> 
 
     return steps.map_batches(
         BatchMaker,
-        fn_constructor_args=(spec, rank, world_size, first_step),
+        fn_constructor_args=(spec, rank, world_size, first_step, board),
         batch_size=per_task,
         batch_format="numpy",
         num_cpus=spec.config.cpus,
@@ -81,12 +95,13 @@ def rank_stream(spec: FeedSpec, first_step: int, rank: int, world_size: int) -> 
     )
 
 
-def make_data_config(spec: FeedSpec, next_step: Callable[[], int]) -> Any:
+def make_data_config(spec: FeedSpec, next_step: Callable[[], int], board: "ActorHandle | None") -> Any:
     """A Ray Train data configuration that gives every worker its own stream.
 
     Args:
         next_step: asked whenever a group of workers starts, the first time or again after a failure: the step to
             begin with, which is where the newest checkpoint stands.
+        board: told of errors that a feed meets.
     """
     from ray.train import DataConfig
 
@@ -95,7 +110,8 @@ def make_data_config(spec: FeedSpec, next_step: Callable[[], int]) -> Any:
 
         def configure(self, datasets: Any, world_size: int, *_: Any, **__: Any) -> "list[dict[str, DataIterator]]":
             first = next_step()
-            return [{STREAM: rank_stream(spec, first, rank, world_size).iterator()} for rank in range(world_size)]
+            streams = (rank_stream(spec, first, rank, world_size, board) for rank in range(world_size))
+            return [{STREAM: stream.iterator()} for stream in streams]
 
     return PlanDataConfig()
 

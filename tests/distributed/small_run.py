@@ -1,0 +1,102 @@
+"""A training run small enough for tests: four languages, a two-layer encoder, everything else as in a real run."""
+
+import dataclasses
+import random
+from pathlib import Path
+from typing import Any
+
+from cluster.config import build_config
+from cluster.storage import open_store
+from retrieval.encoder.config import EncoderConfig
+from retrieval.encoder.folder import build_encoder, save_encoder
+from retrieval.groups import PreparedGroups, open_groups
+from retrieval.prepare import PrepareConfig, prepare
+from retrieval.records import collection_from_groups
+from trainer.config import TrainingConfig
+from trainer.feed.stream import FeedSpec
+from trainer.mixing.config import MixingConfig, SourceShape
+from trainer.mixing.plan import Plan
+from trainer.worker import TrainSpec
+
+LANGUAGES = ("de", "en", "es", "id")
+WORDS = {
+    "de": "Stadt Fluss Berg Brot Wein Haus Turm Garten Schule Markt".split(),
+    "en": "city river mountain bread wine house tower garden school market".split(),
+    "es": "ciudad río montaña pan vino casa torre jardín escuela mercado".split(),
+    "id": "kota sungai gunung roti anggur rumah menara taman sekolah pasar".split(),
+}
+
+
+def write_pairs(path: Path, number: int, seed: int = 0) -> None:
+    """Parallel pairs as JSONL: a query names some things, its passage the same things among others."""
+    import json
+
+    draw = random.Random(seed)
+    with path.open("w", encoding="utf-8") as file:
+        for row in range(number):
+            things = [draw.randrange(10) for _ in range(6)]
+            fields: dict[str, Any] = {"key": f"{row}", "doc": f"doc{row // 2}-{seed}"}
+            for language, words in WORDS.items():
+                names = [words[thing] for thing in things]
+                fields[f"q_{language}"] = f"{' '.join(names[:3])} {row}?"
+                fields[f"p_{language}"] = f"{' '.join(names)} {row // 2 * 2 + row % 2}."
+            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+
+
+def pairs_fields(path: Path, **more: Any) -> dict[str, Any]:
+    """The data-set configuration that reads `write_pairs`' file."""
+    columns = {language: {"query": f"q_{language}", "passage": f"p_{language}"} for language in LANGUAGES}
+    return {"dataset": "generic", "path": str(path), "id": "key", "wide": columns} | more
+
+
+def small_groups(root: Path, number: int = 300) -> PreparedGroups:
+    """Prepared groups below a root."""
+    path = root / "pairs.jsonl"
+    write_pairs(path, number)
+    fields = {"sources": [pairs_fields(path)], "min_groups": 8, "row_group_rows": 32}
+    return open_groups(prepare(build_config(PrepareConfig, fields), open_store(root)))
+
+
+def small_plan(groups: PreparedGroups, mix: Any, batch: int = 16, seed: int = 0, **options: Any) -> Plan:
+    """A plan over prepared groups."""
+    shapes = tuple(SourceShape(s.name, s.languages, s.num_groups, s.row_group_rows) for s in groups.sources)
+    return Plan(build_config(MixingConfig, {"mix": mix, "batch": batch, **options}), shapes, seed)
+
+
+def small_spec(root: Path, steps: int, workers: int = 1, **training: Any) -> TrainSpec:
+    """A whole training run below a root; the same root always gives the same run."""
+    groups = small_groups(root)
+    fresh = {"layers": 2, "hidden": 32, "heads": 2, "intermediate": 64, "vocabulary": 300, "dropout": 0.1}
+    encoder_config = build_config(EncoderConfig, {"fresh": fresh})
+    texts = [text for g in groups.iter_groups() for pair in g.pairs.values() for text in (pair.query, pair.passage)]
+    encoder, tokens = build_encoder(encoder_config, texts)
+    start = root / "start"
+    save_encoder(start, encoder, tokens)
+    fields = {
+        "steps": steps,
+        "workers": workers,
+        "threads_per_worker": 1,
+        "engine": {"learning_rate": 3e-3, "zero_stage": 1},
+        "checkpoint": {"every": 20},
+        "validation": {"every": 50},
+    }
+    config = build_config(TrainingConfig, fields | training)
+    mix = {"mono": "1/3", "cross": "1/3", "multi": "1/3"}
+    chosen = [group for group, _ in zip(groups.iter_groups(), range(30), strict=False)]
+    return TrainSpec(
+        root=str(root),
+        name="encoders/small",
+        prefix="training/small",
+        fingerprint="small",
+        seed=5,
+        encoder_folder=start,
+        feed=FeedSpec(small_plan(groups, mix), groups, tokens, config.feed, steps),
+        training=config,
+        validation=collection_from_groups("validation", chosen, LANGUAGES),
+        about={"stage": "test"},
+    )
+
+
+def with_training(spec: TrainSpec, **changes: Any) -> TrainSpec:
+    """The same run with other settings of where and how fast it runs."""
+    return dataclasses.replace(spec, training=spec.training.model_copy(update=changes))
