@@ -1,0 +1,131 @@
+"""Texts in, vectors out, in bulk; and vectors on disk.
+
+Shape letters: N texts, D dimensions.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from cluster.errors import DataError
+from cluster.logs import progress as progress_bar
+from retrieval.encoder.config import Role
+from retrieval.encoder.dual import DualEncoder
+from retrieval.encoder.tokens import PAD_MULTIPLE, Tokens
+
+VECTORS_FILE = "vectors.npy"
+Precision = Literal["fp32", "bf16"]
+
+
+def encode_texts(
+    encoder: DualEncoder,
+    tokens: Tokens,
+    texts: Sequence[str],
+    role: Role,
+    languages: Sequence[str] | None = None,
+    max_tokens_per_batch: int = 16_384,
+    precision: Precision = "fp32",
+    progress: bool = False,
+) -> np.ndarray:
+    """Vectors of texts, on the device the encoder is on.
+
+    Equal texts are encoded once. Batches are made by length and text alone, so that neither the order of the texts nor
+    repeated ones among them change a bit of any vector. Under ZeRO-3 every rank must encode the same texts.
+
+    Args:
+        encoder: any mode; it is left in the mode it came in.
+        tokens: its tokenizer.
+        texts: N of them.
+        role: whose prefix and maximum length apply.
+        languages: code of each text's language; only M2M100 needs it.
+        max_tokens_per_batch: positions in a batch, padding included; a longer text makes a batch of its own.
+        precision: `fp32` computes in the type of the weights; `bf16` lets matrix products run in bfloat16 (vectors stay
+            at a cosine of 0.9999 or more to the others).
+        progress: show a bar where a person watches.
+
+    Returns:
+        float32 (N, D), each row of length 1.
+
+    Raises:
+        DataError: the languages do not go with the texts.
+    """
+    if languages is not None and len(languages) != len(texts):
+        raise DataError(f"{len(texts)} texts but {len(languages)} languages; give one for each text")
+    keys = list(zip(texts, languages or [""] * len(texts), strict=True))
+    distinct = sorted(set(keys))
+    ids = tokens.encode(
+        [text for text, _ in distinct], role, [language for _, language in distinct] if languages is not None else None
+    )
+    vector_ND = np.empty((len(distinct), encoder.dimension), dtype=np.float32)
+    batches = _batches([len(row) for row in ids], max_tokens_per_batch)
+    device = next(encoder.parameters()).device
+    # Not inference_mode: under ZeRO-3 the weights gathered in it stay inference tensors, which breaks training.
+    with _evaluating(encoder), torch.no_grad(), _computing(precision, device):
+        for rows in progress_bar(batches, f"encode {role}", unit="batch") if progress else batches:
+            padded = tokens.pad([ids[row] for row in rows])
+            inputs = {name: torch.from_numpy(array).to(device) for name, array in padded.items()}
+            vector_ND[rows] = encoder(**inputs).cpu().numpy()
+    row_of = {key: row for row, key in enumerate(distinct)}
+    return vector_ND[[row_of[key] for key in keys]]
+
+
+def _batches(lengths: Sequence[int], max_tokens: int) -> list[np.ndarray]:
+    """Rows by falling length, cut so that rows x padded width stays within `max_tokens`."""
+    # The longest first: if memory does not suffice it shows at once.
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    batches = []
+    start = 0
+    while start < len(order):
+        width = -(-lengths[order[start]] // PAD_MULTIPLE) * PAD_MULTIPLE
+        rows = max(1, max_tokens // max(1, width))
+        batches.append(order[start : start + rows])
+        start += rows
+    return batches
+
+
+@contextlib.contextmanager
+def _evaluating(encoder: DualEncoder) -> Iterator[None]:
+    """The encoder without dropout; afterwards in the mode it was in."""
+    training = encoder.training
+    encoder.eval()
+    try:
+        yield
+    finally:
+        encoder.train(training)
+
+
+def _computing(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    if precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def write_vectors(folder: Path, vectors: np.ndarray) -> Path:
+    """Write (N, D) vectors as float32 into a folder; the path of the file."""
+    path = Path(folder) / VECTORS_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.ascontiguousarray(vectors, dtype=np.float32), allow_pickle=False)
+    return path
+
+
+def read_vectors(folder: Path) -> np.ndarray:
+    """The vectors of a folder, float32 (N, D), read-only and mapped into memory rather than read.
+
+    Raises:
+        DataError: there are none, or the file is cut short or holds something else.
+    """
+    path = Path(folder) / VECTORS_FILE
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no vectors there; encode the collection first") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as vectors ({error}); encode the collection again") from None
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype != np.float32:
+        found = f"{vectors.dtype} {vectors.shape}" if isinstance(vectors, np.ndarray) else "an archive"
+        raise DataError(f"{path}: holds {found}, expected float32 vectors in two dimensions")
+    return vectors
