@@ -1,8 +1,7 @@
 """Texts -> a small encoder from scratch, with a tokenizer trained on them. Same texts and seed, same encoder.
 
-SentencePiece trains the pieces, not the Unigram trainer of `tokenizers`: that one gives other scores in every process
-(measured over six runs on 2.2 M characters: the same 8,000 pieces, log probabilities up to 0.04 apart, with one thread
-too), SentencePiece with one thread the same bits each time, and in half the time.
+SentencePiece trains the pieces, not the Unigram trainer of `tokenizers`: that one gave another result in each of six
+runs, with a single thread too, where SentencePiece gave the same bits (docs/decisions/fresh-tokenizer.md).
 """
 
 import io
