@@ -120,6 +120,8 @@ def _ranked_tiles(collection: Collection, score_rows: ScoreRows, tile_bytes: int
     for first in progress(firsts, f"ranking {collection.name}", total=len(firsts), unit="tile"):
         end = min(first + height, num_queries)
         score_QP = score_rows(first, end, buffer[: end - first])
+        if collection.own_passage is not None:
+            score_QP = _without_own(score_QP, collection.own_passage[first:end], buffer)
         starts = np.searchsorted(collection.judged_query, np.arange(first, end + 1))
         judged = slice(starts[0], starts[-1])
         row_J = collection.judged_passage[judged]
@@ -135,6 +137,15 @@ def _ranked_tiles(collection: Collection, score_rows: ScoreRows, tile_bytes: int
             pool_rank=all_J + 1,
             best_row=best_rows(score_QP, min(BEST_KEPT, num_passages)),
         )
+
+
+def _without_own(score_QP: np.ndarray, own_Q: np.ndarray, buffer: np.ndarray) -> np.ndarray:
+    """The scores with minus infinity for each query's own passage: it is ahead of nothing and never among the best."""
+    if not np.may_share_memory(score_QP, buffer):
+        score_QP = score_QP.copy()  # the scorer's own array
+    with_own = np.flatnonzero(own_Q >= 0)
+    score_QP[with_own, own_Q[with_own]] = -np.inf
+    return score_QP
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:

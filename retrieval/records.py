@@ -1,4 +1,4 @@
-"""The records everything else passes on: a group is one meaning in many languages, a collection is what one evaluation searches.
+"""The records everything else passes on: groups (one meaning in many languages) and collections (what is searched).
 
 Shape letters: Q queries, P passages, J judgements, L languages.
 """
@@ -65,12 +65,16 @@ class Collection:
     """(J) int16 relevance grade >= 1."""
     passage_contexts: Sequence[str] | None = field(default=None)
     """(P) the paragraph around each passage, where the data set gives one."""
+    own_passage: np.ndarray | None = field(default=None)
+    """(Q) int64 row of the passage that is the query itself, which its rankings leave out; -1 = none."""
 
     def __post_init__(self) -> None:
         if len(self.query_ids) != len(self.query_texts) or len(self.query_texts) != len(self.query_language):
             raise DataError(f"{self.name}: query ids, texts and languages differ in number")
         if len(self.passage_ids) != len(self.passage_texts) or len(self.passage_texts) != len(self.passage_language):
             raise DataError(f"{self.name}: passage ids, texts and languages differ in number")
+        if self.own_passage is not None and len(self.own_passage) != len(self.query_texts):
+            raise DataError(f"{self.name}: {len(self.own_passage)} own passages for {len(self.query_texts)} queries")
         if not self.query_texts or not self.passage_texts or not len(self.judged_query):
             raise DataError(
                 f"{self.name}: {len(self.query_texts)} queries, {len(self.passage_texts)} passages and "
@@ -94,6 +98,8 @@ class QueryRecord:
     text: str
     relevant: Mapping[str, int]
     """Passage id -> grade; passages of all languages that answer it. Ids are unique over languages."""
+    own: str = ""
+    """Id of the passage that is the query itself (a caption that searches captions), left out of its rankings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,8 @@ def collection_from(
     """Number rows, order passages by language (stable) and resolve judgements.
 
     Raises:
-        DataError: a passage id stands twice, a judgement names an unknown passage, a language is not in `languages`.
+        DataError: a passage id stands twice, a judgement or a query's own passage is not among the passages, a query's
+            own passage is judged, a language is not in `languages`.
     """
     index = {language: number for number, language in enumerate(languages)}
     unknown = sorted(({query.language for query in queries} | {p.language for p in passages}) - index.keys())
@@ -125,6 +132,9 @@ def collection_from(
         raise DataError(f"{name}: passage id {repeated} stands twice")
     judged: list[tuple[int, int, int]] = []
     for query_row, query in enumerate(queries):
+        if query.own and (query.own not in row_of or query.own in query.relevant):
+            problem = "is judged" if query.own in query.relevant else "is not there"
+            raise DataError(f"{name}: query {query.id} ({query.language}): its own passage {query.own} {problem}")
         for passage_id, grade in query.relevant.items():
             if passage_id not in row_of:
                 raise DataError(
@@ -146,6 +156,9 @@ def collection_from(
         judged_passage=judgements[:, 1].copy(),
         grade=judgements[:, 2].astype(np.int16),
         passage_contexts=[passage.context for passage in ordered] if any(p.context for p in ordered) else None,
+        own_passage=np.array([row_of.get(query.own, -1) for query in queries], dtype=np.int64)
+        if any(query.own for query in queries)
+        else None,
     )
 
 
