@@ -4,6 +4,7 @@ Shape letters: Q queries, P passages, J judgements, L languages.
 """
 
 import re
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -99,7 +100,8 @@ class QueryRecord:
     relevant: Mapping[str, int]
     """Passage id -> grade; passages of all languages that answer it. Ids are unique over languages."""
     own: str = ""
-    """Id of the passage that is the query itself (a caption that searches captions), left out of its rankings."""
+    """Id of the passage that is the query itself (a caption that searches captions): left out of its rankings and,
+    where `relevant` names it, of its judgements, so that all captions of an image can share one mapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,8 @@ def collection_from(
     """Number rows, order passages by language (stable) and resolve judgements.
 
     Raises:
-        DataError: a passage id stands twice, a judgement or a query's own passage is not among the passages, a query's
-            own passage is judged, a language is not in `languages`.
+        DataError: a passage id stands twice, a judgement or a query's own passage is not among the passages, a language
+            is not in `languages`.
     """
     index = {language: number for number, language in enumerate(languages)}
     unknown = sorted(({query.language for query in queries} | {p.language for p in passages}) - index.keys())
@@ -130,19 +132,22 @@ def collection_from(
     if len(row_of) != len(ordered):
         repeated = next(p.id for row, p in enumerate(ordered) if row_of[p.id] != row)
         raise DataError(f"{name}: passage id {repeated} stands twice")
-    judged: list[tuple[int, int, int]] = []
+    # Arrays of machine numbers, not tuples: captions in many languages have tens of millions of judgements.
+    judged_query, judged_passage, grade = array("q"), array("q"), array("q")
     for query_row, query in enumerate(queries):
-        if query.own and (query.own not in row_of or query.own in query.relevant):
-            problem = "is judged" if query.own in query.relevant else "is not there"
-            raise DataError(f"{name}: query {query.id} ({query.language}): its own passage {query.own} {problem}")
-        for passage_id, grade in query.relevant.items():
+        if query.own and query.own not in row_of:
+            raise DataError(f"{name}: query {query.id} ({query.language}): its own passage {query.own} is not there")
+        for passage_id, value in query.relevant.items():
             if passage_id not in row_of:
                 raise DataError(
                     f"{name}: query {query.id} ({query.language}) judges passage {passage_id}, which is not there"
                 )
-            judged.append((query_row, row_of[passage_id], grade))
-    judged.sort()
-    judgements = np.array(judged, dtype=np.int64).reshape(-1, 3)
+            if passage_id != query.own:
+                judged_query.append(query_row)
+                judged_passage.append(row_of[passage_id])
+                grade.append(value)
+    judgements = np.array([judged_query, judged_passage, grade], dtype=np.int64)
+    judgements = judgements[:, np.lexsort((judgements[1], judgements[0]))]
     return Collection(
         name=name,
         languages=tuple(languages),
@@ -152,9 +157,9 @@ def collection_from(
         passage_ids=[passage.id for passage in ordered],
         passage_texts=[passage.text for passage in ordered],
         passage_language=np.array([index[passage.language] for passage in ordered], dtype=np.int16),
-        judged_query=judgements[:, 0].copy(),
-        judged_passage=judgements[:, 1].copy(),
-        grade=judgements[:, 2].astype(np.int16),
+        judged_query=judgements[0],
+        judged_passage=judgements[1],
+        grade=judgements[2].astype(np.int16),
         passage_contexts=[passage.context for passage in ordered] if any(p.context for p in ordered) else None,
         own_passage=np.array([row_of.get(query.own, -1) for query in queries], dtype=np.int64)
         if any(query.own for query in queries)
