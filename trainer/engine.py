@@ -1,0 +1,256 @@
+"""DeepSpeed behind one class: token ids in, optimiser steps and full states out. The only door to deepspeed.
+
+How gradients get their scale is told in docs/training.md.
+"""
+
+import logging
+import math
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from cluster.errors import WorkError
+from cluster.logs import get_logger
+from trainer.batch import LocalBatch
+from trainer.engine_config import EngineConfig
+from trainer.loss import LossConfig
+from trainer.loss.gather import largest_over_ranks
+from trainer.loss.global_loss import GlobalLoss, global_loss
+from trainer.loss.gradcache import VectorPass
+from trainer.micro_batches import cut_by_budget, cut_by_count, pad
+from trainer.optimizer import adamw
+from trainer.ranks import default_device, rank, world_size
+from trainer.shards import Shards
+from trainer.state import FullState, load_weights, persistent_buffers
+
+_MAX_BUCKET = 50_000_000
+_logger = get_logger("engine")
+
+
+def _import_deepspeed() -> Any:
+    """Import DeepSpeed quietly and without its compiled parts.
+
+    It would print to stdout, which is for results, and build a shared-memory operator with the C++ compiler (40
+    seconds at first use) that training never calls.
+    """
+    if default_device().type == "cpu":
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed
+
+    deepspeed.ops.__compatible_ops__ = {}
+    logger = logging.getLogger("DeepSpeed")
+    logger.setLevel(logging.ERROR)
+    for handler in logger.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+    return deepspeed
+
+
+deepspeed = _import_deepspeed()
+
+MicroBatch = tuple[torch.Tensor, torch.Tensor, int]
+"""Ids (N, L), mask (N, L), seed of its dropout."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one training step did."""
+
+    loss: float
+    """Mean over the queries of the global batch; the same on all ranks."""
+
+    accuracy: float
+    """Share of queries whose positive beat every negative of the global batch; the same on all ranks."""
+
+    grad_norm: float
+    """Length of the gradient before clipping; the same on all ranks, NaN where it was never taken."""
+
+    per_query: np.ndarray
+    """(b) float32 losses of this rank's queries."""
+
+    applied: bool
+    """False where the step was left out because a loss or gradient was not finite."""
+
+
+class Engine:
+    """One rank's part in training an encoder. All methods but `close` are collective: every rank calls them alike."""
+
+    def __init__(
+        self,
+        encoder: torch.nn.Module,
+        pad_id: int,
+        config: EngineConfig,
+        loss: LossConfig,
+        seed: int = 0,
+        state: FullState | None = None,
+    ) -> None:
+        """Hand an encoder to DeepSpeed, inside a process group.
+
+        Args:
+            encoder: called with ids and mask, both (N, L) int64, gives vectors (N, D) of length 1; the same weights on
+                all ranks. DeepSpeed takes it over: use it through the engine from here on.
+            pad_id: token id that fills up shorter texts.
+            seed: of dropout; with step, rank and micro batch it decides every mask, so a resumed run repeats them.
+            state: continue from here (saved at any world size and ZeRO stage), instead of from the encoder's weights.
+
+        Raises:
+            DataError: `state` does not fit the encoder.
+        """
+        self.device = default_device()
+        self.config, self.loss_config, self.seed, self.pad_id = config, loss, seed, pad_id
+        self.skipped_steps = 0
+        """Steps left out by this engine because something was not finite."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        if state is not None:
+            load_weights(encoder, state.weights)
+        module = _MicroBatchEncoder(encoder.to(self.device, torch.float32))
+        optimizer = adamw(module, config, self.device)
+        os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed refuses to start without
+        self._engine, *_ = deepspeed.initialize(
+            model=module,
+            optimizer=optimizer,
+            config=_deepspeed_config(config, sum(p.numel() for p in encoder.parameters())),
+        )
+        names = {parameter: name for name, parameter in self._engine.module.encoder.named_parameters()}
+        self._shards = Shards(names, optimizer, config.zero_stage)
+        self._make_moments()
+        self._shards.set_moments(state)
+
+    def train_step(self, batch: LocalBatch, learning_rate: float) -> StepResult:
+        """Make one optimiser step on a global batch of which this rank holds `batch`.
+
+        Raises:
+            WorkError: the loss or the gradient is not finite (and `on_nonfinite` is stop); weights are as before.
+            ConfigError: the batch has fewer texts than `micro_batches`.
+        """
+        self._engine.train()
+        texts = batch.texts
+        rows = cut_by_count(np.array([len(text) for text in texts]), self.config.micro_batches)
+
+        def encode(numbers: Sequence[int]) -> torch.Tensor:
+            micro_batches = [self._micro_batch([texts[row] for row in rows[n]], batch.step, n) for n in numbers]
+            return self._engine(micro_batches)
+
+        forward = VectorPass(encode, rows, self.config.gradient_caching)
+        outcome = global_loss(forward.vectors, batch, self.loss_config)
+        if not math.isfinite(outcome.loss):
+            return self._leave_out(batch, "loss", outcome, math.nan)
+        forward.backward(outcome.gradient, self._backward)
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = learning_rate
+        grad_norm, applied = self._update()
+        if not applied:
+            return self._leave_out(batch, "gradient norm", outcome, grad_norm)
+        return StepResult(outcome.loss, outcome.accuracy, grad_norm, outcome.per_query, applied=True)
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[np.ndarray], max_tokens: int = 16_384) -> np.ndarray:
+        """Vectors (N, D) float32 of token lists, without dropout; ranks may bring different texts and numbers of them.
+
+        Args:
+            texts: N >= 1 token lists.
+            max_tokens: padded tokens encoded at once.
+        """
+        self._engine.eval()
+        rows = cut_by_budget(np.array([len(text) for text in texts]), max_tokens)
+        # A ZeRO-3 forward pass gathers weights from all ranks: one with fewer micro batches joins in with a repeat.
+        rounds = largest_over_ranks(len(rows), self.device)
+        order = np.concatenate(rows)
+        parts = []
+        for number in range(rounds):
+            chosen = rows[min(number, len(rows) - 1)]
+            vectors = self._engine([self._micro_batch([texts[row] for row in chosen], step=0, number=number)])
+            parts += [vectors] if number < len(rows) else []
+        encoded = torch.cat(parts).float().cpu().numpy()
+        vectors = np.empty_like(encoded)
+        vectors[order] = encoded
+        return vectors
+
+    def full_state(self) -> FullState | None:
+        """Gather weights and optimiser state from all ranks, as copies on the CPU; rank 0 gets them, others None."""
+        return self._shards.full_state(persistent_buffers(self._engine.module.encoder))
+
+    def close(self) -> None:
+        """Let go of DeepSpeed's hooks and buffers. The process group stays for whoever started it."""
+        self._engine.destroy()
+
+    def _micro_batch(self, texts: Sequence[np.ndarray], step: int, number: int) -> MicroBatch:
+        ids, mask = (torch.from_numpy(array).to(self.device) for array in pad(texts, self.pad_id))
+        seed = np.random.SeedSequence([self.seed, step, rank(), number]).generate_state(1, np.uint64)[0]
+        return ids, mask, int(seed)
+
+    def _backward(self, surrogate: torch.Tensor, last: bool) -> None:
+        # DeepSpeed reduces (stages 0 and 1) or finishes (2 and 3) gradients in the backward it knows to be the last of
+        # a step, and takes their mean over ranks where the loss of the global batch wants the sum.
+        self._engine.set_gradient_accumulation_boundary(last)
+        self._engine.backward(surrogate * world_size())
+
+    def _update(self) -> tuple[float, bool]:
+        """Clip and step; gives the norm of the gradient, and whether it was finite and the step was made."""
+        if self.config.zero_stage > 0:  # DeepSpeed leaves out a step whose norm is not finite, on all ranks alike
+            self._engine.step()
+            return float(self._engine.get_global_grad_norm()), self._engine.was_step_applied()
+        gradients = [p.grad for p in self._engine.module.parameters() if p.grad is not None]
+        grad_norm = float(torch.nn.utils.get_total_norm(gradients))
+        if math.isfinite(grad_norm):
+            self._engine.step()
+        else:
+            self._engine.zero_grad()
+        return grad_norm, math.isfinite(grad_norm)
+
+    def _leave_out(self, batch: LocalBatch, what: str, outcome: GlobalLoss, grad_norm: float) -> StepResult:
+        found = outcome.loss if what == "loss" else grad_norm
+        if self.config.on_nonfinite == "stop":
+            raise WorkError(
+                f"{batch.describe()}: the {what} is {found}; lower engine.learning_rate, look at these texts, or set "
+                "engine.on_nonfinite to skip"
+            )
+        self.skipped_steps += 1
+        _logger.warning("%s left out: the %s is %s", batch.describe(), what, found)
+        return StepResult(outcome.loss, outcome.accuracy, grad_norm, outcome.per_query, applied=False)
+
+    def _make_moments(self) -> None:
+        """Have AdamW allocate its state, in DeepSpeed's layout, by a step that changes nothing.
+
+        AdamW makes its moments at its first step. With a gradient of 0 and a rate of 0 they come out as 0 and no weight
+        moves; from here on they can be read and set alike whether a run is new or resumed.
+        """
+        self._engine.train()
+        nothing = self._engine([self._micro_batch([np.zeros(1, dtype=np.int64)], step=0, number=0)]).sum() * 0
+        self._backward(nothing, last=True)
+        self._update()
+
+
+class _MicroBatchEncoder(torch.nn.Module):
+    """Encodes several micro batches in one forward call: one graph for DeepSpeed, one dropout seed for each."""
+
+    def __init__(self, encoder: torch.nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, micro_batches: Sequence[MicroBatch]) -> torch.Tensor:
+        vectors = []
+        for ids, mask, seed in micro_batches:
+            torch.manual_seed(seed)
+            vectors.append(self.encoder(ids, mask))
+        return torch.cat(vectors)
+
+
+def _deepspeed_config(config: EngineConfig, num_weights: int) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": 1,  # only its own throughput figures read this
+        "gradient_accumulation_steps": 1,  # the boundary is set by hand, and nothing is divided
+        "gradient_clipping": config.max_grad_norm,  # always said: left out, DeepSpeed clips to 1.0
+        # DeepSpeed allocates the bucket in full; its default is 2 GB.
+        "zero_optimization": {"stage": config.zero_stage, "reduce_bucket_size": min(num_weights, _MAX_BUCKET)},
+    }
+    if config.precision == "bf16":
+        # No module listed as safe for it: gradients would otherwise be summed over ranks in bfloat16.
+        fields["torch_autocast"] = {"enabled": True, "dtype": "bfloat16", "lower_precision_safe_modules": []}
+    return fields
