@@ -22,14 +22,16 @@ import pyarrow.parquet as pq
 
 from cluster.errors import DataError, WorkError
 from cluster.logs import progress
+from retrieval.best import best_rows
+from retrieval.measures.peer import DEPTH
 from retrieval.measures.statistics import RESAMPLES
 from retrieval.per_query import TileRanks, bias_table, joined, records_table, tile_records
-from retrieval.ranks import best_rows, count_ahead
+from retrieval.ranks import count_ahead
 from retrieval.records import Collection
 from retrieval.scores import vector_scores
 from retrieval.summary import summarise
 
-BEST_KEPT = 10
+BEST_KEPT = DEPTH
 TILE_BYTES = 32 << 20
 PER_QUERY, PER_QUERY_BIAS, SUMMARY = "per_query.parquet", "per_query_bias.parquet", "summary.json"
 

@@ -88,7 +88,7 @@ def tile_records(collection: Collection, ranks: TileRanks) -> TileRecords:
         one_language=_records(ranks.query[pool_start], ranks.language[pool_start], in_pool),
         all_languages=_records(judged_query, everything, in_all),
         bias=Records(judged_query, everything, in_all.num_relevant, bias_measures(pooled)),
-        language_counts=language_counts(pooled, num_languages),
+        language_counts=language_counts(pooled, num_languages, 10),
     )
 
 

@@ -4,7 +4,7 @@ With s the score of a relevant passage at row r, its rank in a pool is 1 + the n
 *ahead*: those with a higher score, and those with the same score and a smaller row. Counts add up over blocks of
 columns, so monolingual, cross-lingual and pooled ranks come from one pass, and shards can count apart.
 
-Shape letters: Q queries of the tile, P passages, J judgements (relevant pairs) of these queries, K best passages kept.
+Shape letters: Q queries of the tile, P passages, J judgements (relevant pairs) of these queries.
 """
 
 import os
@@ -67,15 +67,8 @@ def count_ahead(
         (_count_by_comparing, np.flatnonzero((num_relevant > 0) & (num_relevant <= FEW_RELEVANT))),
         (_count_by_placing, np.flatnonzero(num_relevant > FEW_RELEVANT)),
     ):
-        _in_threads(queries, count, score_QP, starts, threshold_J, row_J, low_J, high_J, own_J, all_J)
+        in_threads(queries, count, score_QP, starts, threshold_J, row_J, low_J, high_J, own_J, all_J)
     return own_J, all_J
-
-
-def best_rows(score_QP: np.ndarray, keep: int) -> np.ndarray:
-    """Rows of each query's `keep` best passages, best first, equal scores by row; (Q, keep) int64, -1 = no more."""
-    row_QK = np.full((len(score_QP), keep), -1, np.int64)
-    _in_threads(np.arange(len(score_QP)), _find_best, score_QP, row_QK)
-    return row_QK
 
 
 def num_threads() -> int:
@@ -86,7 +79,7 @@ def num_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _in_threads(queries: np.ndarray, work: Callable[..., object], *arguments: np.ndarray) -> None:
+def in_threads(queries: np.ndarray, work: Callable[..., object], *arguments: np.ndarray) -> None:
     """Run `work(part, *arguments)` on parts of `queries`, in threads of our own: numba's admit one caller at a time."""
     if not len(queries):
         return  # and nothing to compile for it
@@ -104,7 +97,7 @@ def _in_threads(queries: np.ndarray, work: Callable[..., object], *arguments: np
 
 
 @compiled
-def _count_above(score_P: np.ndarray, low: int, high: int, threshold: float) -> np.int64:
+def count_above(score_P: np.ndarray, low: int, high: int, threshold: float) -> np.int64:
     number = uint32(0)
     for column in range(uint64(low), uint64(high)):
         number = uint32(number + uint32(score_P[column] > threshold))
@@ -123,7 +116,7 @@ def _count_at_least(score_P: np.ndarray, low: int, high: int, threshold: float) 
 def _count_between(score_P: np.ndarray, low: int, high: int, threshold: float, row: int) -> np.int64:
     """Columns of [low, high) that are ahead of (threshold, row): before the row equal scores count too."""
     middle = min(max(row, low), high)
-    return _count_at_least(score_P, low, middle, threshold) + _count_above(score_P, middle, high, threshold)
+    return _count_at_least(score_P, low, middle, threshold) + count_above(score_P, middle, high, threshold)
 
 
 @compiled
@@ -232,25 +225,3 @@ def _count_by_placing(
                 in_this_bucket = 0
             in_this_bucket += within[place]
             all_J[order[place]] = in_better_buckets + in_this_bucket
-
-
-@compiled
-def _find_best(queries: np.ndarray, score_QP: np.ndarray, row_QK: np.ndarray) -> None:
-    """Fill `row_QK` by insertion; a stretch of columns without a score above the worst kept one is skipped at once."""
-    num_columns, keep = score_QP.shape[1], row_QK.shape[1]
-    kept = np.empty(keep, np.float32)
-    for query in queries:
-        score_P = score_QP[query]
-        kept[:] = -np.inf
-        for first in range(0, num_columns, 128):
-            end = min(first + 128, num_columns)
-            if _count_above(score_P, first, end, kept[keep - 1]) == 0:
-                continue
-            for column in range(first, end):
-                score = score_P[column]
-                if score > kept[keep - 1]:
-                    place = keep - 1
-                    while place > 0 and kept[place - 1] < score:
-                        kept[place], row_QK[query, place] = kept[place - 1], row_QK[query, place - 1]
-                        place -= 1
-                    kept[place], row_QK[query, place] = score, column

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from retrieval.measures.peer import DEPTH, peer_irrelevant, peer_relevant
 from retrieval.measures.ranking import ndcg, rankings_from, starts_of
 
 OTHER_LANGUAGE_GAIN = 0.5
@@ -46,9 +47,13 @@ def bias_measures(pooled: PooledRanking) -> dict[str, np.ndarray]:
     """All measures of bias for each query; column name -> (Q) float64."""
     values = {
         "rank_distance": rank_distance(pooled),
-        "same_language_share@10": same_language_share(pooled),
+        "same_language_share@10": same_language_share(pooled, 10),
         "language_preference": language_preference(pooled),
         "lang_ndcg@10": lang_ndcg(pooled, 10),
+        f"peer_relevant@{DEPTH}": peer_relevant(pooled.query, pooled.language, pooled.rank, pooled.gain, DEPTH),
+        f"peer_irrelevant@{DEPTH}": peer_irrelevant(
+            pooled.query, pooled.rank, pooled.best_language[:, :DEPTH], pooled.languages_in_pool
+        ),
     }
     return values | top_passage(pooled)
 
@@ -95,21 +100,23 @@ def lang_ndcg(pooled: PooledRanking, k: int) -> np.ndarray:
     return np.where(np.logical_or.reduceat(own, starts_of(pooled.query)), value, np.nan)
 
 
-def same_language_share(pooled: PooledRanking) -> np.ndarray:
-    """Share of passages in the query's language among the K best of the pool, relevant or not.
+def same_language_share(pooled: PooledRanking, k: int) -> np.ndarray:
+    """Share of passages in the query's language among the k best of the pool, relevant or not.
 
     NaN for queries whose language has no passages in the pool.
     """
-    present = pooled.best_language >= 0
-    same = (pooled.best_language == pooled.query_language[:, None]) & present
+    best_language_Qk = pooled.best_language[:, :k]
+    present = best_language_Qk >= 0
+    same = (best_language_Qk == pooled.query_language[:, None]) & present
     share = same.sum(axis=1) / present.sum(axis=1)
     return np.where(pooled.languages_in_pool[pooled.query_language], share, np.nan)
 
 
-def language_counts(pooled: PooledRanking, num_languages: int) -> np.ndarray:
-    """How often each language stands among the K best, by language of the query; (L of query, L of passage) int64."""
-    query_language = np.repeat(pooled.query_language.astype(np.int64), pooled.best_language.shape[1])
-    language = pooled.best_language.reshape(-1)
+def language_counts(pooled: PooledRanking, num_languages: int, k: int) -> np.ndarray:
+    """How often each language stands among the k best, by language of the query; (L of query, L of passage) int64."""
+    best_language_Qk = pooled.best_language[:, :k]
+    query_language = np.repeat(pooled.query_language.astype(np.int64), best_language_Qk.shape[1])
+    language = best_language_Qk.reshape(-1)
     cell = (query_language * num_languages + language)[language >= 0]
     return np.bincount(cell, minlength=num_languages**2).reshape(num_languages, num_languages)
 

@@ -8,7 +8,7 @@ and what changes sides in a test, never single queries. A *stratum* is a (query 
 mean is the mean over strata of the mean within each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,30 +60,55 @@ def bootstrap_intervals(
     for retrieval: Sakai, SIGIR 2006. Instead of copying values, a resample weighs them, and strata with the same ids
     are added up first, for their means share the denominator: with parallel queries that leaves one column of 42,025.
     """
-    group_S = _strata_with_the_same_ids(design)
+    group_S = strata_with_the_same_ids(design)
     strata_G = np.bincount(group_S)
     cell_n = design.id_n * len(strata_G) + group_S[design.stratum_n]
     shape = (design.num_ids, len(strata_G))
-    weight_BI = _resample_weights(design.num_ids, resamples, seed)
-    count_BG = weight_BI @ np.bincount(cell_n, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
-    strata_BG = np.where(count_BG > 0, strata_G, 0)
-    intervals = np.empty((value_nM.shape[1], 2))
-    for measure in range(value_nM.shape[1]):
-        total_IG = np.bincount(cell_n, value_nM[:, measure], minlength=shape[0] * shape[1]).reshape(shape)
-        mean_BG = (weight_BI @ total_IG) / np.maximum(count_BG, 1)
-        mean_B = (strata_BG * mean_BG).sum(axis=1) / strata_BG.sum(axis=1)
-        intervals[measure] = np.quantile(mean_B, [(1 - level) / 2, (1 + level) / 2])
-    return intervals
+    count_IG = np.bincount(cell_n, minlength=shape[0] * shape[1]).reshape(shape)
+    totals = (np.bincount(cell_n, value_n, minlength=shape[0] * shape[1]).reshape(shape) for value_n in value_nM.T)
+    return percentile_intervals(resampled_means(count_IG, totals, strata_G, resamples, seed), level)
 
 
-def _strata_with_the_same_ids(design: Design) -> np.ndarray:
-    """Number of the group of each stratum, (S); strata of a group hold the same ids, each as often.
+def resampled_means(
+    count_IG: np.ndarray, totals: Iterable[np.ndarray], strata_G: np.ndarray, resamples: int, seed: int
+) -> np.ndarray:
+    """Macro means of bootstrap resamples, from sums alone; (M, B) float64.
 
-    Compared by the sums of two random marks per id: 62 bits, and exact in float64 up to 4 million values per stratum.
+    Args:
+        count_IG: values of each query id in each group of strata.
+        totals: for each measure the sums of these values, (I, G).
+        strata_G: strata in each group.
+        resamples: how many.
+        seed: of the draws; the same ids are drawn for all measures.
     """
-    marks = np.random.default_rng(0).integers(0, 2**31, size=(2, design.num_ids))
+    weight_BI = _resample_weights(len(count_IG), resamples, seed)
+    count_BG = weight_BI @ count_IG.astype(np.float64)
+    strata_BG = np.where(count_BG > 0, strata_G, 0)
+    means = []
+    for total_IG in totals:
+        mean_BG = (weight_BI @ total_IG) / np.maximum(count_BG, 1)
+        means.append((strata_BG * mean_BG).sum(axis=1) / strata_BG.sum(axis=1))
+    return np.stack(means)
+
+
+def percentile_intervals(value_MB: np.ndarray, level: float = LEVEL) -> np.ndarray:
+    """Percentile intervals of resampled values; (M, 2) float64: low, high."""
+    return np.quantile(value_MB, [(1 - level) / 2, (1 + level) / 2], axis=1).T
+
+
+def strata_with_the_same_ids(design: Design) -> np.ndarray:
+    """Number of the group of each stratum, (S); strata of a group hold the same ids, each as often."""
+    marks = id_marks(design.num_ids)
     sums = np.stack([np.bincount(design.stratum_n, mark[design.id_n]) for mark in marks])
     return np.unique(sums, axis=1, return_inverse=True)[1].reshape(-1)
+
+
+def id_marks(num_ids: int) -> np.ndarray:
+    """Two random marks per id, (2, I) int64: strata whose marks add up to the same two sums hold the same ids.
+
+    62 bits, and exact in float64 up to 4 million values per stratum.
+    """
+    return np.random.default_rng(0).integers(0, 2**31, size=(2, num_ids))
 
 
 def _resample_weights(num_ids: int, resamples: int, seed: int) -> np.ndarray:

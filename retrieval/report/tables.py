@@ -15,6 +15,8 @@ _BIAS = {
     "language_preference": (
         "best answer", "own language", "how often the best-ranked of the parallel answers is in the query's language",
     ),
+    "peer_relevant@1000": ("PEER", "answers", "p-value of answers ranking alike in all languages; 1 is fair"),
+    "peer_irrelevant@1000": ("PEER", "others", "the same of the other passages among the first 1,000"),
     "top_relevant_same_language": ("first passage", "right, own language", "it answers, in the query's language"),
     "top_relevant_other_language": ("first passage", "right, other", "it answers, in another language"),
     "top_irrelevant_same_language": ("first passage", "wrong, own language", "no answer, in the query's language"),

@@ -73,8 +73,8 @@ def test_lang_ndcg_halves_the_gain_of_other_languages() -> None:
 
 def test_shares_of_languages_among_the_best() -> None:
     ranking = pooled([EN, EN, DE, TH], [[(EN, 1)]] * 4, best=[[EN, EN], [DE, EN], [DE, -1], [EN, DE]])
-    np.testing.assert_array_equal(same_language_share(ranking), [1, 0.5, 1, np.nan])  # no Thai passages in the pool
-    np.testing.assert_array_equal(language_counts(ranking, 3), [[3, 1, 0], [0, 1, 0], [1, 1, 0]])
+    np.testing.assert_array_equal(same_language_share(ranking, 10), [1, 0.5, 1, np.nan])  # no Thai passages in the pool
+    np.testing.assert_array_equal(language_counts(ranking, 3, 10), [[3, 1, 0], [0, 1, 0], [1, 1, 0]])
 
 
 def test_top_passage_is_one_of_four_kinds() -> None:
