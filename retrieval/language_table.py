@@ -1,4 +1,4 @@
-"""The languages of our data sets: `canonical code | ISO 639-3 and other codes of the language | script | name | whole codes`.
+"""The languages of our data sets: `canonical code | other codes of the language | script | name | whole codes`.
 
 Data only; `language_codes` reads it and says how a row is meant. Names and most codes follow CLDR.
 """
@@ -265,5 +265,6 @@ yo | yor | Latn | Yoruba
 yue | | Hant | Cantonese
 zh | zho cmn | Hans | Chinese (Simplified) | zh-CN zho-CN
 zh-Hant | zho cmn | Hant | Chinese (Traditional) | zh-TW zho-TW
+zh-HK | zho cmn | Hant | Chinese (Traditional, Hong Kong)
 zu | zul | Latn | Zulu
 """

@@ -13,7 +13,7 @@ from retrieval.records import LANGUAGE_CODE
 # Codes of one data set each, and what they become.
 DECISIONS = {
     "ISO 639-1": {"en": "en", "no": "nb", "ku": "ku", "zh": "zh", "iw": "he", "tl": "fil"},
-    "MKQA": {"zh_cn": "zh", "zh_hk": None, "zh_tw": "zh-Hant"},
+    "MKQA": {"zh_cn": "zh", "zh_hk": "zh-HK", "zh_mo": None, "zh_tw": "zh-Hant"},
     "FLORES": {
         "zho_Hans": "zh", "zho_Hant": "zh-Hant", "yue_Hant": "yue", "arb_Arab": "ar", "arb_Latn": "ar-Latn",
         "knc_Latn": "kr", "knc_Arab": "kr-Arab", "kas_Arab": "ks", "kas_Deva": "ks-Deva", "kmr_Latn": "ku",
