@@ -29,8 +29,10 @@ from retrieval.records import Collection, Group, collection_from_groups
 DATASETS: dict[str, str] = {
     "atlas": "retrieval.datasets.atlas",
     "generic": "retrieval.datasets.generic",
+    "multi30k": "retrieval.datasets.multi30k",
     "squad_parallel": "retrieval.datasets.squad_parallel",
     "squad_train": "retrieval.datasets.squad_train",
+    "xflickrco": "retrieval.datasets.xflickrco",
     "xquad_r": "retrieval.datasets.xquad_r",
 }
 """Name -> module."""

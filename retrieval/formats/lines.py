@@ -43,7 +43,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: line {number}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
     except (EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path}: line {number + 1}: {_why_unreadable(error)}") from None
+        raise DataError(f"{path}: line {number + 1}: {why_unreadable(error)}") from None
     if blank:
         raise DataError(f"{path}: is empty; expected one record a line")
 
@@ -58,7 +58,8 @@ def open_bytes(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
-def _why_unreadable(error: Exception) -> str:
+def why_unreadable(error: Exception) -> str:
+    """Say why reading a file failed, and what would do."""
     if isinstance(error, EOFError):
         return "the gzip data ends in mid-stream: the file is cut short; fetch or write it again"
     if isinstance(error, (gzip.BadGzipFile, zlib.error)):

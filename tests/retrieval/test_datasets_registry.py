@@ -45,12 +45,12 @@ def test_a_data_set_is_found_by_name_and_stored_whole() -> None:
 @pytest.mark.parametrize(
     ("train", "said"),
     [
-        ({"split": "test"}, "train.0.dataset: missing; name one of the data sets: atlas, generic, squad_parallel"),
+        ({"split": "test"}, "train.0.dataset: missing; name one of the data sets: atlas"),
         (
             {"dataset": "squad_paralel"},
             "train.0.dataset: unknown data set; did you mean 'squad_parallel'? known: atlas",
         ),
-        ({"dataset": 5}, "train.0.dataset: unknown data set; known: atlas, generic"),
+        ({"dataset": 5}, "train.0.dataset: unknown data set; known: atlas"),
         ("xquad_r", "train.0: must be a mapping such as {dataset: squad_parallel}; known data sets: atlas"),
         (
             {"dataset": "xquad_r", "split": "test"},
