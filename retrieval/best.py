@@ -14,10 +14,14 @@ SKIPPED_COLUMNS = 128
 NUM_BINS = 1 << 16
 POSITIVE = np.uint32(0x7FFFFFFF)
 MINUS_ZERO = np.uint32(0x80000000)
+MINUS_INFINITY = np.uint32(0xFF800000)
 
 
 def best_rows(score_QP: np.ndarray, keep: int) -> np.ndarray:
-    """Rows of each query's `keep` best passages, best first, equal scores by row; (Q, keep) int64, -1 = no more."""
+    """Rows of each query's `keep` best passages, best first, equal scores by row; (Q, keep) int64, -1 = no more.
+
+    A passage with a score of minus infinity is never among them.
+    """
     row_QK = np.full((len(score_QP), keep), -1, np.int64)
     in_threads(np.arange(len(score_QP)), _insert if keep <= FEW_KEPT else _pick_and_sort, score_QP, row_QK)
     return row_QK
@@ -92,6 +96,8 @@ def _pick_and_sort(queries: np.ndarray, score_QP: np.ndarray, row_QK: np.ndarray
             number += np.uint64((falling >> np.uint32(16)) <= np.uint32(last_bin))
         best_C = np.sort(key_C[:number])
         for place in range(min(keep, num_columns)):
+            if best_C[place] >> np.uint64(32) >= np.uint64(MINUS_INFINITY):
+                break
             row_QK[query, place] = np.int64(best_C[place] & np.uint64(0xFFFFFFFF))
 
 

@@ -7,7 +7,8 @@ multi     passages of all languages      query language
 
 A query without a relevant passage in a pool is not part of that setting. Macro averages are means over the queries of
 each (query language, pool), then over those. Nothing is kept of a tile of scores but its measures, so memory does not
-grow with queries x passages.
+grow with queries x passages. With very many languages the measures per query are what grows (205 languages: 43 million
+rows); `evaluate_vectors_to` writes them to a file as they come and keeps sums only.
 """
 
 import json
@@ -25,11 +26,13 @@ from cluster.logs import progress
 from retrieval.best import best_rows
 from retrieval.measures.peer import DEPTH
 from retrieval.measures.statistics import RESAMPLES
-from retrieval.per_query import TileRanks, bias_table, joined, records_table, tile_records
+from retrieval.per_query import Records, TileRanks, bias_table, joined, records_table, tile_records
 from retrieval.ranks import count_ahead
+from retrieval.record_files import RecordsWriter, write_rows
 from retrieval.records import Collection
 from retrieval.scores import vector_scores
 from retrieval.summary import summarise
+from retrieval.sums import MacroSums
 
 BEST_KEPT = DEPTH
 TILE_BYTES = 32 << 20
@@ -77,6 +80,33 @@ def evaluate_vectors(
     return _evaluate(collection, scores, tile_bytes, resamples)
 
 
+def evaluate_vectors_to(
+    folder: Path,
+    collection: Collection,
+    query_vectors: np.ndarray,
+    passage_vectors: np.ndarray,
+    *,
+    tile_bytes: int = TILE_BYTES,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """Evaluate as `evaluate_vectors` and write the three files of `write_evaluation`, records never all in memory.
+
+    Args:
+        folder: where the files go (the staging folder of a result set).
+
+    Returns:
+        The summary.
+    """
+    num_queries, num_passages = len(collection.query_texts), len(collection.passage_texts)
+    scores = vector_scores(collection.name, query_vectors, passage_vectors, num_queries, num_passages)
+    with RecordsWriter(folder / PER_QUERY, collection) as file:
+        totals = _totals(collection, scores, tile_bytes, file.add)
+        file.add(totals.all_languages)
+    summary = summarise(collection, totals.sums, totals.bias, totals.language_counts, resamples)
+    _write_the_rest(folder, bias_table(collection, totals.bias), summary)
+    return summary
+
+
 def evaluate_scores(
     collection: Collection, score_rows: ScoreRows, *, tile_bytes: int = TILE_BYTES, resamples: int = RESAMPLES
 ) -> Evaluation:
@@ -99,17 +129,42 @@ def evaluate_scores(
 
 
 def _evaluate(collection: Collection, score_rows: ScoreRows, tile_bytes: int, resamples: int) -> Evaluation:
-    ranked = _ranked_tiles(collection, score_rows, tile_bytes)
-    tiles = [tile_records(collection, ranks) for ranks in ranked if len(ranks.query)]
-    # Own pools first, then the pools of all languages: the order of rows does not depend on the tiles.
-    records = joined([tile.one_language for tile in tiles] + [tile.all_languages for tile in tiles])
-    bias = joined([tile.bias for tile in tiles])
-    language_counts = np.sum([tile.language_counts for tile in tiles], axis=0)
+    one_language: list[Records] = []
+    totals = _totals(collection, score_rows, tile_bytes, one_language.append)
     return Evaluation(
-        per_query=records_table(collection, records),
-        per_query_bias=bias_table(collection, bias),
-        summary=summarise(collection, records, bias, language_counts, resamples),
+        per_query=records_table(collection, joined([*one_language, totals.all_languages])),
+        per_query_bias=bias_table(collection, totals.bias),
+        summary=summarise(collection, totals.sums, totals.bias, totals.language_counts, resamples),
     )
+
+
+@dataclass(frozen=True)
+class _Totals:
+    """What all tiles add up to. Records of pools in one language are passed on instead, for they are too many."""
+
+    sums: MacroSums
+    all_languages: Records
+    bias: Records
+    language_counts: np.ndarray
+
+
+def _totals(
+    collection: Collection, score_rows: ScoreRows, tile_bytes: int, pass_on: Callable[[Records], None]
+) -> _Totals:
+    """Go through all tiles; rows come by pools in one language first, then by pools of all, so tiles do not show."""
+    sums = MacroSums(collection)
+    language_counts = np.zeros((len(collection.languages),) * 2, np.int64)
+    all_languages, bias = [], []
+    for ranks in _ranked_tiles(collection, score_rows, tile_bytes):
+        if len(ranks.query):
+            tile = tile_records(collection, ranks)
+            pass_on(tile.one_language)
+            sums.add(tile.one_language)
+            sums.add(tile.all_languages)
+            all_languages.append(tile.all_languages)
+            bias.append(tile.bias)
+            language_counts += tile.language_counts
+    return _Totals(sums, joined(all_languages), joined(bias), language_counts)
 
 
 def _ranked_tiles(collection: Collection, score_rows: ScoreRows, tile_bytes: int) -> Iterator[TileRanks]:
@@ -152,9 +207,13 @@ def _without_own(score_QP: np.ndarray, own_Q: np.ndarray, buffer: np.ndarray) ->
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Write the three files of an evaluation into a folder (the staging folder of a result set)."""
-    pq.write_table(evaluation.per_query, folder / PER_QUERY, compression="zstd")
-    pq.write_table(evaluation.per_query_bias, folder / PER_QUERY_BIAS, compression="zstd")
-    text = json.dumps(evaluation.summary, ensure_ascii=False, indent=1, allow_nan=False)
+    write_rows(evaluation.per_query, folder / PER_QUERY)
+    _write_the_rest(folder, evaluation.per_query_bias, evaluation.summary)
+
+
+def _write_the_rest(folder: Path, per_query_bias: pa.Table, summary: dict[str, Any]) -> None:
+    write_rows(per_query_bias, folder / PER_QUERY_BIAS)
+    text = json.dumps(summary, ensure_ascii=False, indent=1, allow_nan=False)
     (folder / SUMMARY).write_text(text, encoding="utf-8")
 
 

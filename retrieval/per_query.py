@@ -51,6 +51,11 @@ class Records:
     value_of: dict[str, np.ndarray]
     """Measure -> (N) float64."""
 
+    def rows(self, chosen: np.ndarray) -> "Records":
+        """The chosen rows, in the order of their numbers given."""
+        values = {name: value[chosen] for name, value in self.value_of.items()}
+        return Records(self.query[chosen], self.pool[chosen], self.num_relevant[chosen], values)
+
 
 @dataclass(frozen=True)
 class TileRecords:

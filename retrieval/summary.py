@@ -1,36 +1,30 @@
-"""Records of all queries in, the figures of an evaluation out: macro means with intervals, pairs, bias, robustness."""
+"""Sums over all queries in, the figures of an evaluation out: macro means with intervals, pairs, bias, robustness."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from retrieval.measures.robustness import robustness
-from retrieval.measures.statistics import Design, bootstrap_intervals, design_of, macro_mean, stratum_means
-from retrieval.per_query import ALL_LANGUAGES, CROSS, MONO, MULTI, POOL_OF_ALL, Records
+from retrieval.measures.statistics import bootstrap_intervals, design_of, macro_mean
+from retrieval.per_query import CROSS, MONO, MULTI, POOL_OF_ALL, Records
 from retrieval.records import Collection
+from retrieval.sums import MacroSums, SettingMeans
 
 
 def summarise(
-    collection: Collection, records: Records, bias: Records, language_counts: np.ndarray, resamples: int
+    collection: Collection, sums: MacroSums, bias: Records, language_counts: np.ndarray, resamples: int
 ) -> dict[str, Any]:
     """The `summary` of an evaluation; plain values that JSON can hold."""
-    id_Q = np.unique(np.asarray(collection.query_ids), return_inverse=True)[1]
-    query_language = collection.query_language[records.query]
     settings: dict[str, Any] = {}
     pairs: list[dict[str, Any]] = []
-    for setting, chosen in (
-        (MONO, records.pool == query_language),
-        (CROSS, (records.pool != query_language) & (records.pool != ALL_LANGUAGES)),
-        (MULTI, records.pool == ALL_LANGUAGES),
-    ):
-        rows = np.flatnonzero(chosen)
-        if len(rows):
-            values = {name: value[rows] for name, value in records.value_of.items()}
-            stratum = query_language[rows].astype(np.int64) * (len(collection.languages) + 1) + records.pool[rows] + 1
-            design = design_of(stratum, id_Q[records.query[rows]])
-            settings[setting] = _with_intervals(values, design, resamples)
-            pairs += _pairs(collection, setting, np.unique(stratum), values, design)
+    for setting in (MONO, CROSS, MULTI):
+        means = sums.means(setting)
+        if len(means.num_queries):
+            settings[setting] = {
+                name: {"mean": float(means.mean_of[name].mean()), "low": low, "high": high}
+                for name, (low, high) in sums.intervals(setting, resamples).items()
+            }
+            pairs += _pairs(collection, setting, means)
     return {
         "collection": collection.name,
         "num_queries": len(collection.query_texts),
@@ -38,42 +32,33 @@ def summarise(
         "languages": list(collection.languages),
         "settings": settings,
         "pairs": pairs,
-        "bias": _bias(collection, bias, id_Q, resamples),
+        "bias": _bias(collection, bias, resamples),
         "language_share@10": _language_shares(collection, language_counts),
-        "robustness": _robustness(pairs, list(records.value_of)),
+        "robustness": _robustness(pairs, list(next(iter(settings.values())))),
     }
 
 
-def _with_intervals(values: Mapping[str, np.ndarray], design: Design, resamples: int) -> dict[str, dict[str, float]]:
-    intervals = bootstrap_intervals(np.stack(list(values.values()), axis=1), design, resamples)
-    return {
-        name: {"mean": macro_mean(value, design), "low": float(low), "high": float(high)}
-        for (name, value), (low, high) in zip(values.items(), intervals, strict=True)
-    }
-
-
-def _pairs(
-    collection: Collection, setting: str, strata: np.ndarray, values: Mapping[str, np.ndarray], design: Design
-) -> list[dict[str, Any]]:
+def _pairs(collection: Collection, setting: str, means: SettingMeans) -> list[dict[str, Any]]:
     """Mean of every measure for each (query language, pool) of a setting."""
-    query_language, pool = np.divmod(strata, len(collection.languages) + 1)
-    names = [POOL_OF_ALL, *collection.languages]
-    num_queries = np.bincount(design.stratum_n)
-    means = {name: stratum_means(value, design).tolist() for name, value in values.items()}
+    names = [*collection.languages, POOL_OF_ALL]  # the pool of all languages, -1, is the last
+    mean_of = {name: mean.tolist() for name, mean in means.mean_of.items()}
     return [
         {
             "setting": setting,
-            "query_language": collection.languages[query_language[number]],
-            "pool_language": names[pool[number]],
-            "num_queries": int(num_queries[number]),
-            **{name: mean[number] for name, mean in means.items()},
+            "query_language": collection.languages[query_language],
+            "pool_language": names[pool],
+            "num_queries": num_queries,
+            **{name: mean[number] for name, mean in mean_of.items()},
         }
-        for number in range(len(strata))
+        for number, (query_language, pool, num_queries) in enumerate(
+            zip(means.query_language.tolist(), means.pool.tolist(), means.num_queries.tolist(), strict=True)
+        )
     ]
 
 
-def _bias(collection: Collection, bias: Records, id_Q: np.ndarray, resamples: int) -> dict[str, Any]:
+def _bias(collection: Collection, bias: Records, resamples: int) -> dict[str, Any]:
     """Macro means over query languages; None where a measure says nothing about any query of this collection."""
+    id_Q = np.unique(np.asarray(collection.query_ids), return_inverse=True)[1]
     figures: dict[str, Any] = {name: {"mean": None, "low": None, "high": None} for name in bias.value_of}
     names_with: dict[bytes, list[str]] = {}  # measures that speak of the same queries share their resamples
     for name, value in bias.value_of.items():
@@ -83,7 +68,12 @@ def _bias(collection: Collection, bias: Records, id_Q: np.ndarray, resamples: in
         if len(rows):
             query = bias.query[rows]
             design = design_of(collection.query_language[query], id_Q[query])
-            figures |= _with_intervals({name: bias.value_of[name][rows] for name in names}, design, resamples)
+            values = {name: bias.value_of[name][rows] for name in names}
+            intervals = bootstrap_intervals(np.stack(list(values.values()), axis=1), design, resamples)
+            figures |= {
+                name: {"mean": macro_mean(value, design), "low": float(low), "high": float(high)}
+                for (name, value), (low, high) in zip(values.items(), intervals, strict=True)
+            }
     return figures
 
 
