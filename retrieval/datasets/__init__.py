@@ -29,6 +29,7 @@ from retrieval.records import Collection, Group, collection_from_groups
 DATASETS: dict[str, str] = {
     "atlas": "retrieval.datasets.atlas",
     "generic": "retrieval.datasets.generic",
+    "mkqa": "retrieval.datasets.mkqa",
     "multi30k": "retrieval.datasets.multi30k",
     "squad_parallel": "retrieval.datasets.squad_parallel",
     "squad_train": "retrieval.datasets.squad_train",
