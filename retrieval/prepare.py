@@ -10,7 +10,6 @@ again finds it there and does nothing.
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -98,7 +97,7 @@ def prepare(config: PrepareConfig, store: Store, force: bool = False) -> ResultS
     if not force and result_set_exists(store, name):
         log.info("%s: already prepared", name)
         return open_result_set(store, name)
-    with _scratch_folder(store) as scratch, contextlib.closing(Spool(scratch / "groups.jsons")) as spool:
+    with store.staging_folder() as scratch, contextlib.closing(Spool(scratch / "groups.jsons")) as spool:
         dropped = Dropped()
         intake = _take_in(config, spool, dropped)
         arrangement = arrange(intake, config.min_groups, dropped)
@@ -125,15 +124,6 @@ def prepared_name(config: PrepareConfig) -> str:
         for data_set in config.evaluation
     ]
     return f"groups/{fingerprint([VERSION, RECIPE, fields, sources, evaluation])}"
-
-
-@contextlib.contextmanager
-def _scratch_folder(store: Store) -> Iterator[Path]:
-    folder = store.staging_folder()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _take_in(config: PrepareConfig, spool: Spool, dropped: Dropped) -> Intake:

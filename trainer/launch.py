@@ -1,8 +1,6 @@
 """Starts training under Ray Train and waits for it, with a progress bar; workers that are lost are replaced."""
 
 import contextlib
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -67,22 +65,22 @@ def _fit(spec: TrainSpec) -> None:
     gpu = training.gpus_per_worker > 0
     workers: Any = (training.min_workers, training.workers) if training.min_workers else training.workers
     resources = {"CPU": training.cpus_per_worker} | ({"GPU": training.gpus_per_worker} if gpu else {})
-    # Ray's own bookkeeping of a run; all that must last is in our store.
-    scratch = tempfile.mkdtemp(prefix="mixlingual-train-")
     try:
-        TorchTrainer(
-            run_worker,
-            train_loop_config={"spec": spec},
-            torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
-            scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=resources),
-            datasets={STREAM: cast(Any, _no_data)},
-            dataset_config=make_data_config(spec.feed, lambda: next_step(spec), spec.board),
-            run_config=RunConfig(
-                name=spec.fingerprint,
-                storage_path=scratch,
-                failure_config=FailureConfig(max_failures=training.max_failures),
-            ),
-        ).fit()
+        # Ray's own bookkeeping of a run; all that must last is in our store.
+        with open_store(spec.root).staging_folder() as scratch:
+            TorchTrainer(
+                run_worker,
+                train_loop_config={"spec": spec},
+                torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+                scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=resources),
+                datasets={STREAM: cast(Any, _no_data)},
+                dataset_config=make_data_config(spec.feed, lambda: next_step(spec), spec.board),
+                run_config=RunConfig(
+                    name=spec.fingerprint,
+                    storage_path=str(scratch),
+                    failure_config=FailureConfig(max_failures=training.max_failures),
+                ),
+            ).fit()
     except TrainingFailedError as error:
         _raise_reported(spec.board, spec)
         line = (str(innermost(error)).strip().splitlines() or [type(error).__name__])[-1]
@@ -92,8 +90,6 @@ def _fit(spec: TrainSpec) -> None:
         ) from error
     else:
         _raise_reported(spec.board, spec)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _no_data() -> None:

@@ -7,13 +7,12 @@ name/COMMIT         put last; a folder without it does not exist for readers
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import DataError
+from cluster.errors import ConfigError, DataError
 from cluster.fingerprint import file_sha256
 from cluster.storage.store import Store, check_key
 
@@ -53,26 +52,23 @@ def write_result_set(store: Store, name: str, about: Mapping[str, Any]) -> Itera
     since a name is a fingerprint of its inputs).
     """
     check_key(name)
-    folder = store.staging_folder()
-    try:
+    with store.staging_folder() as folder:
         yield folder
         seal(folder, about)
-        if not store.publish_folder(folder, name, COMMIT):
-            shutil.rmtree(folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        store.publish_folder(folder, name, COMMIT)
 
 
 def seal(folder: Path, about: Mapping[str, Any]) -> None:
     """Write the manifest and the commit object of a finished folder."""
+    assert not (folder / MANIFEST).exists() and not (folder / COMMIT).exists(), f"{folder}: a writer took our names"
     files = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
     manifest = {"version": VERSION, "about": dict(about), "files": files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+    text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
     (folder / COMMIT).write_text(file_sha256(folder / MANIFEST), encoding="utf-8")
 
 
@@ -99,16 +95,24 @@ def read_result_set(folder: Path, name: str, verify: bool = True) -> ResultSet:
         if commit != file_sha256(folder / MANIFEST):
             raise DataError(f"{folder / MANIFEST}: does not match its commit object; delete the folder and run again")
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files, about = manifest["files"], manifest["about"]
+        version, about = manifest["version"], manifest["about"]
+        files = {
+            check_key(relative): {"bytes": int(facts["bytes"]), "sha256": str(facts["sha256"])}
+            for relative, facts in manifest["files"].items()
+        }
     except FileNotFoundError as error:
         raise DataError(
             f"{error.filename}: missing; the result set was never finished; delete the folder and run again"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / MANIFEST}: not a manifest ({error}); delete the folder and run again") from None
+    except (ValueError, LookupError, TypeError, AttributeError, ConfigError) as error:
+        raise DataError(f"{folder / MANIFEST}: not a manifest ({error!r}); delete the folder and run again") from None
+    if version != VERSION:
+        raise DataError(
+            f"{folder / MANIFEST}: version {version}, this program reads {VERSION}; use the program that wrote it"
+        )
     if verify:
         for relative, facts in files.items():
-            _check_file(folder / check_key(relative), facts)
+            _check_file(folder / relative, facts)
     return ResultSet(name=name, folder=folder, about=about, files=files)
 
 
