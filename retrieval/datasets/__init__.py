@@ -28,8 +28,14 @@ from retrieval.records import Collection, Group, collection_from_groups
 
 DATASETS: dict[str, str] = {
     "atlas": "retrieval.datasets.atlas",
+    "flores": "retrieval.datasets.flores",
     "generic": "retrieval.datasets.generic",
+    "ntrex_128": "retrieval.datasets.ntrex_128",
+    "sib_200": "retrieval.datasets.sib_200",
+    "tatoeba": "retrieval.datasets.tatoeba",
+    "tico_19": "retrieval.datasets.tico_19",
     "mkqa": "retrieval.datasets.mkqa",
+    "mtop": "retrieval.datasets.mtop",
     "multi30k": "retrieval.datasets.multi30k",
     "squad_parallel": "retrieval.datasets.squad_parallel",
     "squad_train": "retrieval.datasets.squad_train",
