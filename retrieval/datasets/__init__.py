@@ -40,6 +40,7 @@ DATASETS: dict[str, str] = {
     "squad_parallel": "retrieval.datasets.squad_parallel",
     "squad_train": "retrieval.datasets.squad_train",
     "xflickrco": "retrieval.datasets.xflickrco",
+    "xm3600": "retrieval.datasets.xm3600",
     "xquad_r": "retrieval.datasets.xquad_r",
 }
 """Name -> module."""
