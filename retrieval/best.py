@@ -5,16 +5,16 @@ Shape letters: Q queries of the tile, P passages, K best passages kept, L langua
 
 import numpy as np
 
-from retrieval.ranks import compiled, count_above, in_threads
+from retrieval.ranks import compiled, count_above, count_at_least, in_threads
 
 FEW_KEPT = 32
 """Up to here each row is inserted where it belongs; beyond, candidates are picked out first and sorted once."""
 
-SKIPPED_COLUMNS = 128
-NUM_BINS = 1 << 16
+SKIPPED_COLUMNS = 32
+SAMPLE = 2048
+DIGIT_BITS, DIGITS = 11, 3
 POSITIVE = np.uint32(0x7FFFFFFF)
 MINUS_ZERO = np.uint32(0x80000000)
-MINUS_INFINITY = np.uint32(0xFF800000)
 
 
 def best_rows(score_QP: np.ndarray, keep: int) -> np.ndarray:
@@ -75,30 +75,61 @@ def _falling(bits: np.uint32) -> np.uint32:
 
 @compiled
 def _pick_and_sort(queries: np.ndarray, score_QP: np.ndarray, row_QK: np.ndarray) -> None:
-    """Histogram of the upper 16 bits, every score down to the bin that completes the wanted number, then a sort."""
+    """Guess a threshold from a sample, take every score from there up, sort those; take all if they are too few."""
     num_columns, keep = score_QP.shape[1], row_QK.shape[1]
-    all_columns = np.uint64(num_columns)  # unsigned, so that no index is checked for a wrap-around
-    scores_in = np.empty(NUM_BINS, np.uint32)
-    key_C = np.empty(num_columns, np.uint64)
+    step = max(1, num_columns // SAMPLE)
+    wanted = min(keep, num_columns) / step
+    worst = int(wanted + 4 * np.sqrt(wanted)) + 1  # place in the sample: four standard deviations to be safe
+    key_C, spare_C = np.empty(num_columns, np.uint64), np.empty(num_columns, np.uint64)
     for query in queries:
-        bits_P = score_QP[query].view(np.uint32)
-        scores_in[:] = 0
-        for column in range(all_columns):
-            scores_in[_falling(bits_P[column]) >> np.uint32(16)] += np.uint32(1)
-        last_bin, found = 0, np.int64(scores_in[0])
-        while found < min(keep, num_columns):
-            last_bin += 1
-            found += np.int64(scores_in[last_bin])
-        number = np.uint64(0)
-        for column in range(all_columns):
-            falling = _falling(bits_P[column])
-            key_C[number] = (np.uint64(falling) << np.uint64(32)) | column
-            number += np.uint64((falling >> np.uint32(16)) <= np.uint32(last_bin))
-        best_C = np.sort(key_C[:number])
-        for place in range(min(keep, num_columns)):
-            if best_C[place] >> np.uint64(32) >= np.uint64(MINUS_INFINITY):
-                break
-            row_QK[query, place] = np.int64(best_C[place] & np.uint64(0xFFFFFFFF))
+        score_P = score_QP[query]
+        sample = score_P[::step].copy()
+        threshold = np.partition(sample, len(sample) - worst)[len(sample) - worst] if worst < len(sample) else -np.inf
+        number = _take(score_P, threshold, key_C)
+        if number < min(keep, num_columns) and threshold > -np.inf:
+            number = _take(score_P, -np.inf, key_C)
+        _sort_by_upper_half(key_C, spare_C, number)
+        for place in range(min(keep, number)):
+            row_QK[query, place] = np.int64(spare_C[place] & np.uint64(0xFFFFFFFF))
+
+
+@compiled
+def _take(score_P: np.ndarray, threshold: float, key_C: np.ndarray) -> int:
+    """Keys (falling score, row) of all finite scores from `threshold` up, by row; how many they are."""
+    bits_P = score_P.view(np.uint32)
+    number = np.uint64(0)
+    for first in range(0, len(score_P), SKIPPED_COLUMNS):
+        end = min(first + SKIPPED_COLUMNS, len(score_P))
+        if count_at_least(score_P, first, end, threshold) == 0:
+            continue
+        for column in range(np.uint64(first), np.uint64(end)):
+            key_C[number] = (np.uint64(_falling(bits_P[column])) << np.uint64(32)) | column
+            number += np.uint64((score_P[column] >= threshold) & (score_P[column] > -np.inf))
+    return np.int64(number)
+
+
+@compiled
+def _sort_by_upper_half(key_C: np.ndarray, spare_C: np.ndarray, number: int) -> None:
+    """Sort the first keys by their upper 32 bits into `spare_C`; stable, so equal scores keep the order of rows.
+
+    Radix sort by 11 bits at a time: 5 us for 1,300 keys where a comparing sort takes 10 to 60.
+    """
+    keys_in = np.zeros((DIGITS, 1 << DIGIT_BITS), np.uint32)
+    low, mask = np.uint64(32), np.uint64((1 << DIGIT_BITS) - 1)
+    for place in range(number):
+        for digit in range(DIGITS):
+            keys_in[digit, (key_C[place] >> (low + np.uint64(digit * DIGIT_BITS))) & mask] += np.uint32(1)
+    source, target = key_C, spare_C
+    for digit in range(DIGITS):
+        shift = low + np.uint64(digit * DIGIT_BITS)
+        before = np.uint32(0)
+        for value in range(1 << DIGIT_BITS):
+            before, keys_in[digit, value] = np.uint32(before + keys_in[digit, value]), before
+        for place in range(number):
+            value = (source[place] >> shift) & mask
+            target[keys_in[digit, value]] = source[place]
+            keys_in[digit, value] += np.uint32(1)
+        source, target = target, source
 
 
 @compiled

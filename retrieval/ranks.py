@@ -105,7 +105,7 @@ def count_above(score_P: np.ndarray, low: int, high: int, threshold: float) -> n
 
 
 @compiled
-def _count_at_least(score_P: np.ndarray, low: int, high: int, threshold: float) -> np.int64:
+def count_at_least(score_P: np.ndarray, low: int, high: int, threshold: float) -> np.int64:
     number = uint32(0)
     for column in range(uint64(low), uint64(high)):
         number = uint32(number + uint32(score_P[column] >= threshold))
@@ -116,7 +116,7 @@ def _count_at_least(score_P: np.ndarray, low: int, high: int, threshold: float) 
 def _count_between(score_P: np.ndarray, low: int, high: int, threshold: float, row: int) -> np.int64:
     """Columns of [low, high) that are ahead of (threshold, row): before the row equal scores count too."""
     middle = min(max(row, low), high)
-    return _count_at_least(score_P, low, middle, threshold) + count_above(score_P, middle, high, threshold)
+    return count_at_least(score_P, low, middle, threshold) + count_above(score_P, middle, high, threshold)
 
 
 @compiled
