@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ DATASETS: dict[str, str] = {
     "atlas": "retrieval.datasets.atlas",
     "flores": "retrieval.datasets.flores",
     "generic": "retrieval.datasets.generic",
+    "miracl": "retrieval.datasets.miracl",
     "ntrex_128": "retrieval.datasets.ntrex_128",
     "sib_200": "retrieval.datasets.sib_200",
     "tatoeba": "retrieval.datasets.tatoeba",
@@ -142,8 +144,14 @@ def content_fingerprints(config: Config) -> dict[str, str]:
     module = _module(_name_of(config))
     if hasattr(module, "input_files"):
         require_inputs(config)
-        return {path.name: file_sha256(path) for path in module.input_files(config)}
+        return {_name_within(config, path): file_sha256(path) for path in module.input_files(config)}
     return {"groups": _sha256_of_groups(read_groups(config))}
+
+
+def _name_within(config: Config, path: Path) -> str:
+    """The file's path within the data set: files of one name in different folders (`en/train.txt`) are different."""
+    folder = getattr(config, "path", None)
+    return path.relative_to(folder).as_posix() if isinstance(folder, Path) and folder in path.parents else path.name
 
 
 def require_inputs(config: Config) -> None:

@@ -19,11 +19,11 @@ from cluster.errors import DataError
 from retrieval.cleaning import normalise
 from retrieval.datasets.bitext import collection_of_sentences, groups_of_sentences
 from retrieval.datasets.splits import Amount, SplitConfig, ids_of_split
+from retrieval.formats.columns import read_columns
 from retrieval.formats.jsonl import read_jsonl
 from retrieval.formats.lines import require_folder
 from retrieval.formats.published import require_published
 from retrieval.formats.record import Record
-from retrieval.formats.tsv import read_tsv
 from retrieval.language_codes import CanonicalLanguages
 from retrieval.languages import choose_languages
 from retrieval.records import Collection, Group, Pair, PassageRecord, QueryRecord, collection_from
@@ -206,7 +206,7 @@ def _ids_by_frame(of_language: Mapping[str, Utterance]) -> dict[str, list[str]]:
 def _read_published(config: MtopConfig, language: str, name: str, into: dict[str, Utterance]) -> None:
     path = _file(config, language, name)
     count = 0
-    for record in read_tsv(path, _COLUMNS):
+    for record in read_columns(path, _COLUMNS):
         id, locale = record.identifier("id"), record.text("locale")
         if locale.partition("_")[0] != language:
             raise record.error(f"its locale is '{locale}', expected '{language}'; was the file renamed?")

@@ -3,7 +3,7 @@
 record.py     one record, whose fields are read with checks
 lines.py      lines of a text file, plain or gzipped
 published.py  SHA-256 of a file's content against the published one
-tsv.py        one tab-separated record a line -> records
+columns.py    tab-separated or TREC columns, one record a line -> records
 jsonl.py      one JSON object a line -> records
 parquet.py    columns of a Parquet file -> records
 squad.py      SQuAD JSON -> paragraphs with questions

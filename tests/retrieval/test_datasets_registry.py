@@ -45,13 +45,13 @@ def test_a_data_set_is_found_by_name_and_stored_whole() -> None:
 @pytest.mark.parametrize(
     ("train", "said"),
     [
-        ({"split": "test"}, "train.0.dataset: missing; name one of the data sets: atlas"),
+        ({"split": "test"}, "train.0.dataset: missing; name one of the data sets: "),
         (
             {"dataset": "squad_paralel"},
-            "train.0.dataset: unknown data set; did you mean 'squad_parallel'? known: atlas",
+            "train.0.dataset: unknown data set; did you mean 'squad_parallel'? known: ",
         ),
-        ({"dataset": 5}, "train.0.dataset: unknown data set; known: atlas"),
-        ("xquad_r", "train.0: must be a mapping such as {dataset: squad_parallel}; known data sets: atlas"),
+        ({"dataset": 5}, "train.0.dataset: unknown data set; known: "),
+        ("xquad_r", "train.0: must be a mapping such as {dataset: squad_parallel}; known data sets: "),
         (
             {"dataset": "xquad_r", "split": "test"},
             "train.0.split: unknown key; known here: dataset, excerpt, languages",
@@ -118,3 +118,11 @@ def test_collections_are_in_normal_form_and_refuse_empty_queries(tmp_path: Path)
     path.write_text(line % (1, "\\u200b ", "Hier."), encoding="utf-8")
     with pytest.raises(DataError, match="generic: query generic/1 is empty"):
         read_collection(parse_dataset(fields))
+
+
+def test_files_of_one_name_in_different_folders_all_count_in_the_fingerprint(tmp_path: Path) -> None:
+    for language in ("de", "tr"):
+        (tmp_path / language).mkdir()
+        (tmp_path / language / "test.jsonl").write_text(f'{{"id": "1", "sentences": ["{language}"]}}', encoding="utf-8")
+    found = content_fingerprints(parse_dataset({"dataset": "xflickrco", "path": tmp_path, "excerpt": True}))
+    assert sorted(found) == ["de/test.jsonl", "tr/test.jsonl"]
