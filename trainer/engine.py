@@ -127,11 +127,12 @@ class Engine:
 
         Raises:
             WorkError: the loss or the gradient is not finite (and `on_nonfinite` is stop); weights are as before.
-            ConfigError: the batch has fewer texts than `micro_batches`.
         """
         self._engine.train()
         texts = batch.texts
-        rows = cut_by_count(np.array([len(text) for text in texts]), self.config.micro_batches)
+        # Ranks hold equally many queries, so they agree on this number, and each query brings a passage at least.
+        count = min(self.config.micro_batches, 2 * len(batch.query_ids))
+        rows = cut_by_count(np.array([len(text) for text in texts]), count)
 
         def encode(numbers: Sequence[int]) -> torch.Tensor:
             micro_batches = [self._micro_batch([texts[row] for row in rows[n]], batch.step, n) for n in numbers]

@@ -32,8 +32,9 @@ class EngineConfig(Config):
     max_grad_norm: float = Field(default=1.0, ge=0)
     """Longer gradients (norm over all weights) are scaled down to this length; 0 leaves them."""
 
-    micro_batches: int = Field(default=1, ge=1)
-    """Into how many micro batches of like length each worker cuts its texts; more of them mean less padding."""
+    micro_batches: int = Field(default=4, ge=1)
+    """Into how many micro batches of like length each worker cuts its texts (fewer where there are too few texts).
+    More of them mean less padding, since short queries need not be as long as long passages."""
 
     gradient_caching: bool = False
     """Keep the activations of one micro batch at a time instead of all: a batch beyond memory, a third more work."""

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cluster.errors import ConfigError
-
 
 def cut_by_count(lengths: np.ndarray, count: int) -> list[np.ndarray]:
     """Cut texts into exactly `count` micro batches whose largest is as small as it can be.
@@ -15,19 +13,12 @@ def cut_by_count(lengths: np.ndarray, count: int) -> list[np.ndarray]:
 
     Args:
         lengths: (N) tokens of each text.
-        count: micro batches; all ranks use the same number, since what happens in one is collective.
+        count: micro batches, at most N; all ranks use the same number, since what happens in one is collective.
 
     Returns:
         Text numbers of each micro batch, longest texts first. Every text is in exactly one, none is empty.
-
-    Raises:
-        ConfigError: there are fewer texts than micro batches.
     """
-    if len(lengths) < count:
-        raise ConfigError(
-            f"engine.micro_batches: {count} micro batches cannot be cut from the {len(lengths)} queries and passages "
-            f"of one worker; use at most {len(lengths)}, or a larger batch"
-        )
+    assert len(lengths) >= count, f"{count} micro batches of {len(lengths)} texts"
     longest_first = np.argsort(-lengths, kind="stable")
     low, high = int(lengths.max()), int(lengths.max()) * len(lengths)
     while low < high:

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from cluster.errors import DataError
 from trainer.loss.gather import sum_over_ranks
 from trainer.optimizer import MOMENTS
 from trainer.ranks import rank
@@ -41,9 +42,15 @@ class Shards:
         )
 
     def set_moments(self, state: FullState | None) -> None:
-        """Continue AdamW from a state; from none, start its count of steps at 0."""
+        """Continue AdamW from a state; from none, start its count of steps at 0.
+
+        Raises:
+            DataError: a parameter is trained now that was not when the state was saved.
+        """
         for parameter, name in self._names.items():
             if state is not None and parameter.requires_grad:
+                if name not in state.first_moments or name not in state.second_moments:
+                    raise DataError(f"checkpoint: '{name}' was not trained by the run that wrote it; freeze it again")
                 for key, moments in zip(MOMENTS, (state.first_moments, state.second_moments), strict=True):
                     piece, start = self._piece(parameter, key)
                     piece.copy_(moments[name].flatten()[start : start + len(piece)])

@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import ConfigError
 from trainer.micro_batches import cut_by_budget, cut_by_count, pad
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40).map(np.array)
@@ -53,11 +51,6 @@ def test_a_budget_is_kept_but_by_texts_longer_than_it(lengths: np.ndarray, budge
 
 def test_nothing_to_cut_gives_nothing():
     assert cut_by_budget(np.array([], dtype=int), 10) == []
-
-
-def test_too_many_micro_batches_are_refused_with_what_would_do():
-    with pytest.raises(ConfigError, match=r"engine\.micro_batches: 4 .* from the 3 queries and passages .* at most 3"):
-        cut_by_count(np.array([5, 5, 5]), 4)
 
 
 def test_padding():
