@@ -94,7 +94,7 @@ def _pick_and_sort(queries: np.ndarray, score_QP: np.ndarray, row_QK: np.ndarray
 
 
 @compiled
-def _take(score_P: np.ndarray, threshold: float, key_C: np.ndarray) -> int:
+def _take(score_P: np.ndarray, threshold: float, key_C: np.ndarray) -> np.int64:
     """Keys (falling score, row) of all finite scores from `threshold` up, by row; how many they are."""
     bits_P = score_P.view(np.uint32)
     number = np.uint64(0)
