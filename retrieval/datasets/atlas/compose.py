@@ -101,28 +101,30 @@ def cases(split: str) -> tuple["Case", ...]:
 def _contrasts(territory: Territory, relation: str, territories: Sequence[Territory]) -> list[Territory]:
     """Territories to compare with: another value, and no name that gives the answer away.
 
-    Of two territories only one is compared with the other: both questions would have the same answer.
+    The order does not depend on the relation, so a pair of territories comes up under most relations: their names alone
+    do not say which passage is meant. Of two territories only one is compared with the other: both questions would have
+    the same answer.
     """
     fact = territory.facts[relation]
     if _reveals(fact.value, territory.name):
         return []
-    ordered = sorted(territories, key=lambda other: _keyed("contrast", relation, territory.code, other.code))
+    ordered = sorted(territories, key=lambda other: _keyed("contrast", territory.code, other.code))
     fitting = (
         other
         for other in ordered
         if other is not territory
         and relation in other.facts
-        and _asks(relation, territory.code, other.code)
+        and _asks(territory.code, other.code)
         and _differ(fact.value, other.facts[relation].value)
         and not _reveals(fact.value, other.name)
     )
     return list(itertools.islice(fitting, _VARIANTS))
 
 
-def _asks(relation: str, code: str, other: str) -> bool:
+def _asks(code: str, other: str) -> bool:
     """Which of two territories is compared with the other: true for exactly one of the two orders."""
     first, second = sorted((code, other))
-    return (first, second)[_keyed("asks", relation, first, second) % 2] == code
+    return (first, second)[_keyed("asks", first, second) % 2] == code
 
 
 def _differ(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
@@ -130,7 +132,7 @@ def _differ(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
 
 
 def _clue_pairs(territory: Territory, relation: str) -> list[tuple[str, str]]:
-    """Pairs of relations that may serve as clues, in the order of a keyed hash."""
+    """Pairs of relations that may serve as clues, in the order of a keyed hash; alike for most relations."""
     own = territory.facts[relation].value
     kinds = [
         kind
@@ -138,7 +140,7 @@ def _clue_pairs(territory: Territory, relation: str) -> list[tuple[str, str]]:
         if kind != relation and kind in territory.facts and not _reveals(own, territory.facts[kind].value)
     ]
     pairs = list(itertools.combinations(kinds, 2))
-    return sorted(pairs, key=lambda pair: _keyed("clues", relation, territory.code, *pair))
+    return sorted(pairs, key=lambda pair: _keyed("clues", territory.code, *pair))
 
 
 def _reveals(value: Mapping[str, str], text: Mapping[str, str]) -> bool:
