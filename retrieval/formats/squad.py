@@ -33,6 +33,7 @@ class SquadParagraph:
     """A paragraph with its questions."""
 
     title: str
+    """Of the article; empty where the file gives none."""
     number: int
     """Position in its article, from 0."""
     context: str
@@ -58,7 +59,7 @@ def read_squad(path: Path) -> list[SquadParagraph]:
     paragraphs = []
     for number, article in enumerate(_record(path, "the whole", document).items("data")):
         record = _record(path, f"article {number}", article)
-        title = record.text("title")
+        title = record.optional_text("title") or ""
         for position, paragraph in enumerate(record.items("paragraphs")):
             place = f"{record.place} ({title}), paragraph {position}"
             paragraphs.append(_paragraph(_record(path, place, paragraph), title, position))

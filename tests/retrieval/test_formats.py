@@ -143,7 +143,7 @@ def test_squad_json_gives_paragraphs_sentences_and_questions(tmp_path: Path) -> 
     [
         ([], "s.json: the whole: is a list, expected an object"),
         ({"data": []}, "s.json: holds no paragraphs"),
-        ({"data": [{"paragraphs": []}]}, "s.json: article 0: 'title' is missing"),
+        ({"data": [{"title": 1, "paragraphs": []}]}, "s.json: article 0: 'title' is a number, expected text"),
         (squad(context=3), "article 0 (T), paragraph 0: 'context' is a number, expected text"),
         (squad(qas=[{"id": "q", "answers": []}]), "paragraph 0, question 0: 'question' is missing"),
         (squad(qas=["q"]), "paragraph 0, question 0: is text, expected an object"),
