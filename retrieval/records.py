@@ -3,6 +3,7 @@
 Shape letters: Q queries, P passages, J judgements, L languages.
 """
 
+import itertools
 import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -172,30 +173,46 @@ def collection_from_groups(
 ) -> Collection:
     """An evaluation over prepared groups: each group's query against the distinct passages of all groups.
 
-    Passages that groups share (same `passage_id`, or same text in a language) become one candidate, relevant to all
-    of their queries, so nothing that answers a query counts as wrong.
+    All texts that stand under one `passage_id` (or, without one, belong to one group) answer all of its groups, and
+    equal texts in a language are one candidate, so nothing that answers a query counts as wrong.
+
+    Raises:
+        DataError: a group stands twice, or there is nothing to search.
     """
-    queries: list[QueryRecord] = []
+    kept: dict[str, Group] = {}
     passages: dict[str, PassageRecord] = {}
-    first_with_text: dict[tuple[str, str], str] = {}
-    relevant_of: dict[str, dict[str, int]] = {}
-    kept = []
+    candidate_with: dict[tuple[str, str], str] = {}
+    answers: dict[str, dict[str, int]] = {}
     for group in groups:
-        relevant = relevant_of.setdefault(group.id, {})
-        for language in languages:
-            pair = group.pairs.get(language)
-            if pair is None:
-                continue
-            passage_id = first_with_text.setdefault(
-                (language, pair.passage), f"{group.passage_id or group.id}@{language}"
-            )
-            passages.setdefault(passage_id, PassageRecord(passage_id, language, pair.passage))
-            relevant[passage_id] = 1
-        kept.append(group)
-    for language in languages:
-        queries += [
-            QueryRecord(group.id, language, group.pairs[language].query, relevant_of[group.id])
-            for group in kept
-            if language in group.pairs
-        ]
+        if group.id in kept:
+            raise DataError(f"{name}: group {group.id} stands twice")
+        kept[group.id] = group
+        shared = answers.setdefault(_passage_id(group), {})
+        for language, pair in _pairs_in(group, languages):
+            candidate = candidate_with.get((language, pair.passage))
+            if candidate is None:
+                candidate = _unused(_passage_id(group), language, passages)
+                candidate_with[language, pair.passage] = candidate
+                passages[candidate] = PassageRecord(candidate, language, pair.passage)
+            shared[candidate] = 1
+    queries = [
+        QueryRecord(group.id, language, pair.query, answers[_passage_id(group)])
+        for wanted in languages
+        for group in kept.values()
+        for language, pair in _pairs_in(group, [wanted])
+    ]
     return collection_from(name, languages, queries, list(passages.values()))
+
+
+def _passage_id(group: Group) -> str:
+    return group.passage_id or group.id
+
+
+def _pairs_in(group: Group, languages: Sequence[str]) -> Iterator[tuple[str, Pair]]:
+    return ((language, group.pairs[language]) for language in languages if language in group.pairs)
+
+
+def _unused(passage_id: str, language: str, taken: Mapping[str, PassageRecord]) -> str:
+    """`<passage id>@<language>`, or with #2, #3, ... where the passage id has several texts in the language."""
+    names = (f"{passage_id}{'' if number == 1 else f'#{number}'}@{language}" for number in itertools.count(1))
+    return next(name for name in names if name not in taken)
