@@ -37,6 +37,7 @@ DATASETS: dict[str, str] = {
     "mintaka": "retrieval.datasets.mintaka",
     "miracl": "retrieval.datasets.miracl",
     "mkqa": "retrieval.datasets.mkqa",
+    "mlqa_r": "retrieval.datasets.mlqa_r",
     "mmarco": "retrieval.datasets.mmarco",
     "mtop": "retrieval.datasets.mtop",
     "multi30k": "retrieval.datasets.multi30k",
