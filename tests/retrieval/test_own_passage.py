@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import DataError
@@ -52,6 +52,7 @@ def test_the_own_text_takes_no_rank() -> None:
     assert kept["1a@en", "en"] == 1 / 2
 
 
+@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 50))
 def test_it_equals_an_evaluation_in_which_the_own_passage_does_not_exist(seed: int) -> None:
     collection = captions()
