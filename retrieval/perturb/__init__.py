@@ -6,5 +6,6 @@ typing_noise.py   slips of the finger: neighbouring keys, doubled, lost and swap
 marks.py          without diacritics, all lower case, all upper case
 variants.py       the other way of writing it that a language has: script, letter forms, digits
 code_switching.py some words in another language, by a dictionary
+primary.py        the part of a language code that rules are looked up by
 perturbation.py   a perturbation by name, and its use: decided by seed and query id alone
 """

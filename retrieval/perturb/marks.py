@@ -5,6 +5,8 @@ import unicodedata
 
 import regex
 
+from retrieval.perturb.primary import primary_language
+
 # Letters that Unicode does not take apart, and what people type who cannot type them.
 _PLAIN = str.maketrans(dict(zip("đĐłŁøØħĦŧŦı", "dDlLoOhHtTi", strict=True)) | {"ß": "ss"})
 _LATIN_OR_GREEK = regex.compile(r"([\p{Latin}\p{Greek}])\p{Mn}+")
@@ -30,17 +32,17 @@ def without_diacritics(text: str, language: str, rng: random.Random) -> str:
 
 def lower_case(text: str, language: str, rng: random.Random) -> str:
     """All lower case; I and İ become ı and i in Turkish and Azerbaijani."""
-    if language in ("tr", "az"):
+    if primary_language(language) in ("tr", "az"):
         text = text.replace("İ", "i").replace("I", "ı")
     return text.lower()
 
 
 def upper_case(text: str, language: str, rng: random.Random) -> str:
     """All capitals; i becomes İ in Turkish and Azerbaijani, Greek capitals lose their accent, Georgian has no case."""
-    if language in ("tr", "az"):
+    if primary_language(language) in ("tr", "az"):
         text = text.replace("i", "İ")
     parts = [part if _GEORGIAN.fullmatch(part) else part.upper() for part in _GEORGIAN.split(text)]
     capitals = "".join(parts)
-    if language == "el":
+    if primary_language(language) == "el":
         capitals = unicodedata.normalize("NFC", _GREEK_ACCENT.sub("", unicodedata.normalize("NFD", capitals)))
     return capitals

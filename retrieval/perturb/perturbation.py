@@ -1,19 +1,16 @@
 """Perturbations by name, and queries under one of them."""
 
-import contextlib
 import hashlib
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cluster.errors import DataError
-from retrieval.language_codes import canonical_code
 from retrieval.perturb.marks import lower_case, upper_case, without_diacritics
 from retrieval.perturb.typing_noise import typing_noise
 from retrieval.perturb.variants import script_variant
 
 Change = Callable[[str, str, random.Random], str]
-"""Text, primary language code, source of chance -> text; the same text where nothing can be changed."""
+"""Text, language code, source of chance -> text; the same text where nothing can be changed."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ def perturbed(perturbation: Perturbation, text: str, language: str, query_id: st
     """A query under a perturbation; decided by these arguments alone, whatever other queries there are."""
     key = "\0".join((str(seed), perturbation.name, language, query_id))
     rng = random.Random(hashlib.sha256(key.encode()).digest())
-    return perturbation.change(text, primary_language(language), rng)
+    return perturbation.change(text, language, rng)
 
 
 def perturbed_queries(
@@ -50,10 +47,3 @@ def perturbed_queries(
         perturbed(perturbation, text, language, query_id, seed)
         for text, language, query_id in zip(texts, languages, query_ids, strict=True)
     ]
-
-
-def primary_language(code: str) -> str:
-    """The part of a canonical code that names the language, `zh` for `zh-Hant`; of an unknown code its first part."""
-    with contextlib.suppress(DataError):
-        code = canonical_code(code)
-    return code.replace("_", "-").split("-")[0].lower()

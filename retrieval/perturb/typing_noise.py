@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from retrieval.perturb.graphemes import clusters, holds_together, is_letter
 from retrieval.perturb.keyboards import neighbours
+from retrieval.perturb.primary import primary_language
 
 SLIPS_PER_LETTER = 0.1
 _ATTEMPTS = 12
@@ -19,7 +20,7 @@ def typing_noise(text: str, language: str, rng: random.Random) -> str:
     Only letters slip, as whole grapheme clusters. Keys are those of `keyboards`; letters without a key there are
     doubled, lost or swapped. A text without letters stays as it is.
     """
-    parts, keys = clusters(text), neighbours(language)
+    parts, keys = clusters(text), neighbours(primary_language(language))
     for _ in range(max(1, round(SLIPS_PER_LETTER * sum(map(is_letter, parts))))):
         parts = _slipped(text, parts, keys, rng)
     return "".join(parts)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import regex
 
+from retrieval.perturb.primary import primary_language
+
 Variant = Callable[[str, random.Random], str]
 
 _CYRILLIC = "абвгдђежзијклљмнњопрстћуфхцчџш"
@@ -106,6 +108,6 @@ def script_variant(text: str, language: str, rng: random.Random) -> str:
     Urdu: Arabic ي and ك, own digits. Hindi and others in Devanagari: dotted nasals, no nukta, own digits. Bengali,
     Khmer, Lao, Burmese, Thai: own digits. Chinese, Japanese: full-width Latin letters and digits. German: ae, oe, ue.
     """
-    for variant in _VARIANTS.get(language, ()):
+    for variant in _VARIANTS.get(primary_language(language), ()):
         text = variant(text, rng)
     return text

@@ -16,8 +16,8 @@ from retrieval.perturb.perturbation import (
     Perturbation,
     perturbed,
     perturbed_queries,
-    primary_language,
 )
+from retrieval.perturb.primary import primary_language
 from retrieval.perturb.typing_noise import typing_noise
 from retrieval.perturb.variants import script_variant
 
