@@ -7,7 +7,7 @@ name/COMMIT         put last; a folder without it does not exist for readers
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,17 +45,28 @@ class ResultSet:
 
 
 @contextlib.contextmanager
-def write_result_set(store: Store, name: str, about: Mapping[str, Any]) -> Iterator[Path]:
+def write_result_set(
+    store: Store,
+    name: str,
+    about: Mapping[str, Any],
+    before_commit: Callable[[], None] | None = None,
+    replace: bool = False,
+) -> Iterator[Path]:
     """Give a folder to fill; publish it when the block ends well, leave no trace when it fails.
 
     Another writer that committed the same name first wins; this one's files are dropped (both did the same work,
     since a name is a fingerprint of its inputs).
+
+    Args:
+        before_commit: called just before the set becomes visible, to stop a writer that may no longer write
+            (`Lease.check`).
+        replace: take the place of the set that may stand there, instead of giving way to it.
     """
     check_key(name)
     with store.staging_folder() as folder:
         yield folder
         seal(folder, about)
-        store.publish_folder(folder, name, COMMIT)
+        store.publish_folder(folder, name, COMMIT, before_commit, replace)
 
 
 def seal(folder: Path, about: Mapping[str, Any]) -> None:
@@ -84,7 +95,7 @@ def open_result_set(store: Store, name: str, verify: bool = True) -> ResultSet:
         DataError: there is no committed set, or a file is missing, cut short or damaged; it is named.
     """
     if not result_set_exists(store, name):
-        raise DataError(f"{store.uri}/{name}: no committed result set; it was never finished, or the name is another")
+        raise DataError(f"{store.where(name)}: no committed result set; it was never finished, or the name is another")
     return read_result_set(store.fetch_folder(name), name, verify)
 
 

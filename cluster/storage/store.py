@@ -1,14 +1,18 @@
-"""A store is a flat space of keys under one root; `file:` roots (or plain paths) live in a folder."""
+"""A store is a flat space of keys under one root: `file:` roots (or plain paths) are folders, `s3:` roots buckets."""
 
+import builtins
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cluster.errors import ConfigError, DataError
-from cluster.storage.staging import staged
+from cluster.storage.staging import staged, sweep
+
+if TYPE_CHECKING:
+    from cluster.storage.storage_config import StorageConfig
 
 STAGING = ".staging"
 
@@ -17,22 +21,47 @@ class Store(Protocol):
     """What result sets need of a place for bytes. Keys are relative POSIX paths that cannot leave the root."""
 
     @property
-    def uri(self) -> str: ...
+    def uri(self) -> str:
+        """What `open_store` opens the same store with, in another process and on another machine too."""
+
+    def where(self, key: str) -> str:
+        """A key's place in words, for messages."""
 
     def exists(self, key: str) -> bool:
-        """Whether an object stands at `key`."""
+        """Whether an object stands at `key`, or anything below it."""
 
     def read_bytes(self, key: str) -> bytes:
         """The object's bytes; FileNotFoundError where there is none."""
 
+    def write_bytes(self, key: str, data: bytes) -> None:
+        """Write an object in one step, over the one that may be there. Not for files of a result set."""
+
+    def create_bytes(self, key: str, data: bytes) -> bool:
+        """Write an object where there is none; False where there is one.
+
+        Args:
+            data: with something in it that only this writer writes: where an answer is lost, that tells who won.
+        """
+
     def list(self, prefix: str) -> Iterator[str]:
-        """Keys below a prefix, sorted."""
+        """Keys below a prefix, sorted; those under names with a leading dot only where the prefix has one."""
 
     def delete(self, key: str) -> None:
-        """Remove one object; nothing happens where there is none."""
+        """Remove an object, or all below a key; readers never take what is left meanwhile for a whole result set."""
 
-    def publish_folder(self, folder: Path, key: str, commit_name: str) -> bool:
+    def publish_folder(
+        self,
+        folder: Path,
+        key: str,
+        commit_name: str,
+        before_commit: Callable[[], None] | None = None,
+        replace: bool = False,
+    ) -> bool:
         """Make a finished local folder visible at `key`, its commit object last.
+
+        Args:
+            before_commit: called when all but the last step is done; what it raises keeps the set from being seen.
+            replace: take the place of what stands there.
 
         Returns:
             False where a committed folder already stands there: the first writer wins and the second is told.
@@ -42,10 +71,17 @@ class Store(Protocol):
         """
 
     def fetch_folder(self, key: str) -> Path:
-        """A local folder with the objects below `key` (the folder itself where the store is local)."""
+        """A local folder with the files of the result set `key` (the folder itself where the store is local)."""
 
     def staging_folder(self) -> AbstractContextManager[Path]:
         """A fresh local folder to prepare a result set in; what is left of it goes when the block ends."""
+
+    def collect_garbage(self, older_than_seconds: float) -> builtins.list[str]:
+        """Remove what killed writers left: it was never committed, and nothing was added to it for that long.
+
+        Returns:
+            What was removed.
+        """
 
 
 def check_key(key: str) -> str:
@@ -58,16 +94,32 @@ def check_key(key: str) -> str:
     return key
 
 
-def open_store(uri: str | Path) -> Store:
-    """Open the store that a root URI names: a plain path or `file:/...`. Nothing is made before something is written.
+def is_hidden(key: str) -> bool:
+    """Whether a key is for the stores' own use (staging, leases), and no listing shows it that does not ask for it."""
+    return key.startswith(".")
+
+
+def open_store(uri: str | Path, config: "StorageConfig | None" = None) -> Store:
+    """Open the store that a root URI names: a plain path, `file:/...` or `s3://bucket/prefix`.
+
+    In a folder nothing is made before something is written.
+
+    Args:
+        config: for `s3:` roots; what the URI says counts more, and what neither says the environment may.
 
     Raises:
         ConfigError: another scheme, another machine's files, or a path that cannot be a folder.
     """
     text = str(uri)
     scheme, separator, rest = text.partition(":")
+    if separator and scheme == "s3":
+        from cluster.storage.s3 import S3Store
+
+        return S3Store(text, config)
     if separator and scheme != "file" and len(scheme) > 1:
-        raise ConfigError(f"root '{text}': unknown scheme '{scheme}:'; use a folder or file:/folder")
+        raise ConfigError(
+            f"root '{text}': unknown scheme '{scheme}:'; use a folder, file:/folder or s3://bucket/prefix"
+        )
     path = rest if separator and scheme == "file" else text
     if path.startswith("//") and not path.startswith("///"):
         raise ConfigError(f"root '{text}': names the machine '{path[2:].split('/')[0]}'; use a folder or file:/folder")
@@ -101,17 +153,43 @@ class LocalStore:
     def path(self, key: str) -> Path:
         return self.root / check_key(key)
 
+    def where(self, key: str) -> str:
+        return str(self.path(key))
+
     def exists(self, key: str) -> bool:
         return self.path(key).exists()
 
     def read_bytes(self, key: str) -> bytes:
         return self.path(key).read_bytes()
 
+    def write_bytes(self, key: str, data: bytes) -> None:
+        with self._written(key, data) as path:
+            path.replace(self.path(key))
+
+    def create_bytes(self, key: str, data: bytes) -> bool:
+        with self._written(key, data) as path:
+            try:
+                self.path(key).hardlink_to(path)  # fails where something stands, and never shows half the bytes
+            except FileExistsError:
+                return False
+        return True
+
+    @contextlib.contextmanager
+    def _written(self, key: str, data: bytes) -> Iterator[Path]:
+        """The bytes in a file of the same file system; the key's folder is made."""
+        self.path(key).parent.mkdir(parents=True, exist_ok=True)
+        with self.staging_folder() as folder:
+            path = folder / "bytes"
+            path.write_bytes(data)
+            _sync(path)
+            yield path
+        _sync(self.path(key).parent)
+
     def list(self, prefix: str) -> Iterator[str]:
         base = self.path(prefix) if prefix else self.root
         found = (path for path in base.rglob("*") if path.is_file())
-        keys = (path.relative_to(self.root) for path in found)
-        return iter(sorted(key.as_posix() for key in keys if key.parts[0] != STAGING))
+        keys = sorted(path.relative_to(self.root).as_posix() for path in found)
+        return (key for key in keys if is_hidden(prefix) or not is_hidden(key))
 
     def delete(self, key: str) -> None:
         path = self.path(key)
@@ -122,11 +200,22 @@ class LocalStore:
         else:
             path.unlink(missing_ok=True)
 
-    def publish_folder(self, folder: Path, key: str, commit_name: str) -> bool:
+    def publish_folder(
+        self,
+        folder: Path,
+        key: str,
+        commit_name: str,
+        before_commit: Callable[[], None] | None = None,
+        replace: bool = False,
+    ) -> bool:
         target = self.path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
         for path in [*folder.rglob("*"), folder]:
             _sync(path)
+        if before_commit is not None:
+            before_commit()
+        if replace:
+            self.delete(key)
         try:
             folder.rename(target)  # fails where a file or a non-empty folder stands
         except OSError:
@@ -146,6 +235,14 @@ class LocalStore:
 
     def staging_folder(self) -> AbstractContextManager[Path]:
         return staged(self.root / STAGING)
+
+    def collect_garbage(self, older_than_seconds: float) -> builtins.list[str]:
+        # The age says nothing here: each staging folder is locked by its writer for as long as that one lives.
+        place = self.root / STAGING
+        before = set(place.iterdir()) if place.is_dir() else set()
+        if before:
+            sweep(place)
+        return sorted(f"{STAGING}/{path.name}" for path in before if not path.exists())
 
 
 def _sync(path: Path) -> None:
