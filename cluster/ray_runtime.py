@@ -34,15 +34,17 @@ def quiet_environment() -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    # Ray starts workers at niceness 15; on a machine that does anything else, training would hardly move.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 
 @contextlib.contextmanager
-def ray_cluster(config: RayConfig, cpus_needed: float) -> Iterator[None]:
-    """Be connected to a cluster that has the CPUs a job needs.
+def ray_cluster(config: RayConfig, cpus_needed: float, gpus_needed: float = 0) -> Iterator[None]:
+    """Be connected to a cluster that has the CPUs and GPUs a job needs.
 
     A cluster started here gets as many logical CPUs as the job asks for (they only steer scheduling); a cluster that
-    was there before must have them.
+    was there before must have them. GPUs must be there in any case.
 
     Raises:
         ConfigError: the cluster cannot be reached, or could never place the job.
@@ -51,13 +53,13 @@ def ray_cluster(config: RayConfig, cpus_needed: float) -> Iterator[None]:
     import ray
 
     if ray.is_initialized():
-        _check_size(cpus_needed)
+        _check_size(cpus_needed, gpus_needed)
         yield
         return
     _connect(config, cpus_needed)
     _quiet_loggers()
     try:
-        _check_size(cpus_needed)
+        _check_size(cpus_needed, gpus_needed)
         yield
     finally:
         ray.shutdown()
@@ -92,14 +94,21 @@ def _as_config_error(address: str | None) -> Iterator[None]:
         raise ConfigError(f"ray.address: cannot use Ray at {address or 'this machine'}: {reason}") from None
 
 
-def _check_size(cpus_needed: float) -> None:
+def _check_size(cpus_needed: float, gpus_needed: float) -> None:
+    """Refuse what Ray would wait for without end."""
     import ray
 
-    available = ray.cluster_resources().get("CPU", 0)
-    if available < cpus_needed:
+    available = ray.cluster_resources()
+    cpus, gpus = available.get("CPU", 0), available.get("GPU", 0)
+    if cpus < cpus_needed:
         raise ConfigError(
             f"training.workers: this job needs {cpus_needed:g} CPUs for workers and feeds, the Ray cluster has "
-            f"{available:g}; lower training.workers, training.cpus_per_worker or training.feed.cpus, or add nodes"
+            f"{cpus:g}; lower training.workers, training.cpus_per_worker or training.feed.cpus, or add nodes"
+        )
+    if gpus < gpus_needed:
+        raise ConfigError(
+            f"training.gpus_per_worker: this job needs {gpus_needed:g} GPUs, the Ray cluster has {gpus:g}; set it to 0 "
+            "to train on CPUs, lower training.workers, or add nodes"
         )
 
 

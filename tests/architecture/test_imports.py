@@ -70,7 +70,9 @@ def test_each_heavy_library_has_one_door(library: str) -> None:
 def test_nothing_unpickles() -> None:
     for path in modules():
         text = path.read_text(encoding="utf-8")
-        assert "torch.load(" not in text and "allow_pickle=True" not in text and "trust_remote_code=True" not in text, path
+        assert "torch.load(" not in text and "allow_pickle=True" not in text and "trust_remote_code=True" not in text, (
+            path
+        )
 
 
 def test_only_the_trainer_knows_ray_train_and_deepspeed() -> None:

@@ -20,10 +20,10 @@ from trainer.worker import TrainSpec
 
 LANGUAGES = ("de", "en", "es", "id")
 WORDS = {
-    "de": "Stadt Fluss Berg Brot Wein Haus Turm Garten Schule Markt".split(),
-    "en": "city river mountain bread wine house tower garden school market".split(),
-    "es": "ciudad río montaña pan vino casa torre jardín escuela mercado".split(),
-    "id": "kota sungai gunung roti anggur rumah menara taman sekolah pasar".split(),
+    "de": ["Stadt", "Fluss", "Berg", "Brot", "Wein", "Haus", "Turm", "Garten", "Schule", "Markt"],
+    "en": ["city", "river", "mountain", "bread", "wine", "house", "tower", "garden", "school", "market"],
+    "es": ["ciudad", "río", "montaña", "pan", "vino", "casa", "torre", "jardín", "escuela", "mercado"],
+    "id": ["kota", "sungai", "gunung", "roti", "anggur", "rumah", "menara", "taman", "sekolah", "pasar"],
 }
 
 

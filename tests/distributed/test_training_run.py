@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from distributed.small_run import small_groups, small_plan, small_spec, with_training
 
 from cluster.errors import WorkError
 from cluster.ray_runtime import RayConfig, ray_cluster
 from cluster.storage import ResultSet, open_store
-from distributed.small_run import small_groups, small_plan, small_spec, with_training
 from retrieval.encoder.folder import load_encoder
 from trainer.feed.config import FeedConfig
 from trainer.feed.payload import from_row, to_table
-from trainer.feed.stream import BatchMaker, Batches, FeedSpec, rank_stream
+from trainer.feed.stream import Batches, BatchMaker, FeedSpec, rank_stream
 from trainer.launch import train_encoder
 from trainer.worker import TrainSpec, next_step
 
