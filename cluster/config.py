@@ -18,28 +18,29 @@ from cluster.errors import ConfigError
 
 MAX_CONFIG_BYTES = 1 << 20
 _SECRET_KEY = re.compile(
-    r"(secret|password|passwd|access_?key|api_?key|credential|private_?key|(^|_)token$)", re.IGNORECASE
+    r"(secret|password|passwd|(access|api|private)[_-]?key|credential|(^|[_-])token$)", re.IGNORECASE
 )
+_NUMBER = re.compile(r"-?[0-9]{1,200}(/0*[1-9][0-9]{0,199}|(\.[0-9]{0,50})?(e[+-]?[0-9]{1,2})?)", re.IGNORECASE)
+_LONGEST_FOUND = 80
 
 
 class Config(BaseModel):
     """Base of every configuration: immutable, no unknown keys, documented field by field."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 def _exact(value: Any) -> Any:
     """Read 0.1 as one tenth, not as the nearest binary number."""
-    if isinstance(value, bool):
+    if isinstance(value, Fraction):
+        return value
+    text = str(value).strip()
+    # Not whatever Fraction takes: it would write 1e999999999 out.
+    if isinstance(value, bool) or not _NUMBER.fullmatch(text):
         raise ValueError("must be a number such as 0.5 or 1/2")
-    if isinstance(value, float):
-        value = repr(value)
-    if isinstance(value, (int, str)):
-        try:
-            return Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError("must be a number such as 0.5 or 1/2") from None
-    return value
+    return Fraction(text)
 
 
 Share = Annotated[Fraction, BeforeValidator(_exact), PlainSerializer(lambda share: str(share), return_type=str)]
@@ -74,6 +75,14 @@ class _Loader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise ConfigError(
+                f"line {node.start_mark.line + 1}: holds half a surrogate pair; write the character or \\U and 8 digits"
+            )
+        return value
+
 
 def parse_yaml(text: str, where: str) -> Any:
     """Parse YAML safely; `where` names the text in errors."""
@@ -81,24 +90,40 @@ def parse_yaml(text: str, where: str) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
+    # The last four are what PyYAML's constructors raise where a tag and its value do not fit (`!!int ''`, `!!bool x`).
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{where}:{_yaml_problem(error)}") from None
+
+
+def _yaml_problem(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark
         place = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{where}:{place} not valid YAML: {problem}") from None
+        # "expected a single document in the stream", "but found another document"
+        context = f"{error.context}, " if error.context and str(error.problem).startswith("but ") else ""
+        return f"{place} not valid YAML: {context}{error.problem}"
+    if isinstance(error, yaml.YAMLError):
+        return f" not valid YAML: {str(error).splitlines()[0]}"
+    if isinstance(error, RecursionError):
+        return " nested too deeply for a configuration"
+    return " not valid YAML: a value does not fit its tag (!!int, !!bool, ...); leave the tag out"
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds one mapping."""
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+        if len(content) > MAX_CONFIG_BYTES:
             raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES >> 20} MiB; a configuration is a page of YAML")
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error})") from None
     value = parse_yaml(text, str(path))
+    if value is None:
+        raise ConfigError(f"{path}: is empty, expected a mapping of fields")
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: holds {type(value).__name__}, expected a mapping of fields")
     return value
@@ -126,10 +151,9 @@ def _copied(value: Any) -> Any:
 
 
 def _list_place(items: list[Any], key: str, override: str) -> int:
-    if not key.isdigit() or int(key) >= len(items):
-        raise ConfigError(
-            f"override '{override}': '{key}' is not an item of a list of {len(items)}; use 0 to {len(items) - 1}"
-        )
+    if not re.fullmatch("[0-9]{1,9}", key) or int(key) >= len(items):
+        use = f"use 0 to {len(items) - 1}" if items else "set the whole list"
+        raise ConfigError(f"override '{override}': '{key}' is not an item of a list of {len(items)}; {use}")
     return int(key)
 
 
@@ -171,10 +195,16 @@ def build_config(config_class: type[ConfigType], fields: Mapping[str, Any], wher
 
 
 def describe(error: ValidationError, config_class: type[BaseModel]) -> str:
-    """Say the first problem of a failed validation in one line, with the known keys where a key is unknown."""
-    first = error.errors(include_url=False)[0]
+    """Say one problem of a failed validation in one line: an unknown key, if there is one, with those known there.
+
+    A misspelt key is missing under its right name as well; what is misspelt says more.
+    """
+    problems = error.errors(include_url=False)
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
     location = [str(part) for part in first["loc"]]
-    field = ".".join(location) or "the whole"
+    if not location:
+        return first["msg"].removeprefix("Value error, ").replace("\n", " ")
+    field = ".".join(location)
     if first["type"] == "extra_forbidden":
         known = sorted(_fields_at(config_class, location[:-1]))
         near = difflib.get_close_matches(location[-1], known, n=1)
@@ -185,8 +215,12 @@ def describe(error: ValidationError, config_class: type[BaseModel]) -> str:
     message = first["msg"].removeprefix("Value error, ").replace("\n", " ")
     found = first.get("input")
     if isinstance(found, (str, int, float, bool)) or found is None:
-        return f"{field}: {message} (found {found!r})"
+        return f"{field}: {message} (found {_shortened(repr(found))})"
     return f"{field}: {message}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_FOUND else f"{text[: _LONGEST_FOUND - 3]}..."
 
 
 def _fields_at(model: Any, location: list[str]) -> set[str]:

@@ -16,12 +16,16 @@ def canonical(value: Any) -> Any:
     """Reduce a value to what JSON can write in one way only; refuse what has no stable form.
 
     Raises:
-        TypeError: the value has no stable text form (an object, a function, a set with mixed types).
+        TypeError: the value has no stable text form (an object, a function, a set with mixed types, a key that is no
+            text).
     """
     if isinstance(value, BaseModel):
         return canonical({name: getattr(value, name) for name in type(value).model_fields})
     if isinstance(value, Mapping):
-        return {str(key): canonical(value[key]) for key in sorted(value, key=str)}
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"key {key!r} is no text; {{1: a}} and {{'1': a}} would have one fingerprint")
+        return {key: canonical(value[key]) for key in sorted(value)}
     if isinstance(value, (list, tuple)):
         return [canonical(item) for item in value]
     if isinstance(value, (set, frozenset)):

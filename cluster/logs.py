@@ -8,34 +8,37 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-_SECRET_NAME = re.compile(r"(SECRET|PASSWORD|TOKEN|API_?KEY|ACCESS_?KEY|CREDENTIAL)", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN(?!IZER)|API_?KEY|ACCESS_?KEY|CREDENTIAL", re.IGNORECASE)
+_NAME_OF_A_PLACE = re.compile(r"_(PATH|FILE|DIR|HOME)$", re.IGNORECASE)
 _MIN_SECRET_LENGTH = 8
 
 
-class _MaskSecrets(logging.Filter):
-    """Replaces the values of secret environment variables wherever a message would show them."""
+class _MaskedFormatter(logging.Formatter):
+    """Masks secrets wherever a line, or the traceback below it, would show them."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        masked = mask_secrets(message)
-        if masked != message:
-            record.msg, record.args = masked, ()
-        return True
+    def format(self, record: logging.LogRecord) -> str:
+        return mask_secrets(super().format(record))
 
 
 def mask_secrets(text: str) -> str:
-    """The text with every value of an environment variable that is named like a secret replaced by ***."""
-    for name, value in os.environ.items():
-        if len(value) >= _MIN_SECRET_LENGTH and _SECRET_NAME.search(name) and value in text:
-            text = text.replace(value, "***")
+    """The text with every value of an environment variable that is named like a secret replaced by ***.
+
+    A variable whose name ends in _PATH or the like says where a secret lies; that is not masked.
+    """
+    secrets = {
+        value
+        for name, value in os.environ.items()
+        if len(value) >= _MIN_SECRET_LENGTH and _SECRET_NAME.search(name) and not _NAME_OF_A_PLACE.search(name)
+    }
+    for secret in sorted(secrets, key=len, reverse=True):  # a secret may begin with another one
+        text = text.replace(secret, "***")
     return text
 
 
 def set_up_logs(verbose: bool = False) -> None:
     """Log to stderr, one line a message; called once by the command line."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S"))
-    handler.addFilter(_MaskSecrets())
+    handler.setFormatter(_MaskedFormatter("%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S"))
     root = logging.getLogger("mixlingual")
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import DataError
@@ -50,6 +50,7 @@ def evaluations(draw: st.DrawFn) -> tuple[list[QueryRecord], list[PassageRecord]
     return queries, passages
 
 
+@settings(deadline=None)
 @given(evaluations())
 def test_rows_are_numbered_and_nothing_is_lost(records: tuple[list[QueryRecord], list[PassageRecord]]) -> None:
     queries, passages = records
@@ -168,6 +169,7 @@ def test_a_passage_id_with_several_texts_loses_none_of_them() -> None:
     }
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
