@@ -1,8 +1,9 @@
 """What can be set of training; apart from the code that trains, to import fast."""
 
-from typing import Literal
+from math import lcm
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cluster.config import Config
 from cluster.errors import ConfigError
@@ -62,19 +63,37 @@ class TrainingConfig(Config):
     validation: ValidationConfig = ValidationConfig()
     feed: FeedConfig = FeedConfig()
 
+    @model_validator(mode="after")
+    def _fewest_below_most(self) -> Self:
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise ValueError(f"min_workers {self.min_workers} exceeds workers {self.workers}; they are least and most")
+        return self
+
     def check_batch(self, batch: int) -> None:
         """Whether every number of workers that can occur divides the global batch.
 
         Raises:
             ConfigError: one does not.
         """
-        for workers in range(self.min_workers or self.workers, self.workers + 1):
-            if batch % workers and workers in (self.workers, self.min_workers):
-                near = [size for size in (batch - batch % workers, batch + workers - batch % workers) if size]
-                raise ConfigError(
-                    f"mixing.batch: {batch} is not divisible by {workers} workers (training.workers); "
-                    f"use {' or '.join(map(str, near))}"
+        fewest = self.min_workers or self.workers
+        possible = range(fewest, self.workers + 1)
+        odd = next((workers for workers in possible if batch % workers), None)
+        if odd is not None:
+            every = lcm(*possible)
+            near = [size for size in (batch - batch % every, batch + every - batch % every) if size]
+            reason = "training.workers"
+            if len(possible) > 1:
+                reason = (
+                    f"training.min_workers is {fewest} and training.workers {self.workers}: any number between occurs"
                 )
+            raise ConfigError(
+                f"mixing.batch: {batch} is not divisible by {odd} workers ({reason}); use {' or '.join(map(str, near))}"
+            )
+
+    @property
+    def gpus_needed(self) -> float:
+        """GPUs of the workers."""
+        return self.workers * self.gpus_per_worker
 
     @property
     def cpus_needed(self) -> float:

@@ -18,7 +18,8 @@ class Telemetry:
     def add(self, event: str, step: int, **values: Any) -> None:
         """Append one record; `step` counts the steps done."""
         finite = {name: _finite(value) for name, value in values.items()}
-        self._lines.append(json.dumps({"event": event, "step": step} | finite, ensure_ascii=False))
+        record = {"event": event, "step": step} | finite
+        self._lines.append(json.dumps(record, ensure_ascii=False, allow_nan=False))
 
     @property
     def lines(self) -> list[str]:
@@ -32,6 +33,8 @@ class Telemetry:
 
 def _finite(value: Any) -> Any:
     """JSON has no NaN: a figure that does not exist (the gradient of a skipped step) is null."""
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -41,7 +44,6 @@ def brief(summary: Mapping[str, Any]) -> dict[str, Any]:
         setting: {name: round(values["mean"], 6) for name, values in measures.items()}
         for setting, measures in summary["settings"].items()
     }
-    distance = summary["bias"].get("rank_distance")
-    if distance:
-        record["rank_distance"] = round(distance["mean"], 4)
-    return record
+    # None where no query has relevant passages in two languages.
+    distance = summary["bias"]["rank_distance"]["mean"]
+    return record if distance is None else record | {"rank_distance": round(distance, 4)}

@@ -39,9 +39,12 @@ class Validator:
 
     def measure(self, engine: Engine) -> dict[str, Any]:
         """{setting: {measure: macro mean}, "rank_distance": mean}; the same on all ranks. Collective."""
-        own = engine.encode(self._texts[rank() :: world_size()])
-        counts = row_counts(len(own), torch.device("cpu"))
-        gathered = gather_rows(torch.from_numpy(np.ascontiguousarray(own)), counts).numpy()
+        mine = self._texts[rank() :: world_size()]
+        # Encoding is collective: a rank without a text of its own takes part with another's.
+        own = engine.encode(mine or self._texts[:1])[: len(mine)]
+        counts = row_counts(len(own), engine.device)
+        # On the engine's device: NCCL gathers nothing that lies on the CPU.
+        gathered = gather_rows(torch.from_numpy(own).to(engine.device), counts).cpu().numpy()
         vectors = np.empty((len(self._texts), own.shape[1]), dtype=np.float32)
         first = 0
         for number, count in enumerate(counts):
