@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from cluster.errors import EXIT_FAILED, EXIT_OK, MixlingualError
+from cluster.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE, ConfigError, MixlingualError
+from cluster.logs import mask_secrets
 
 if TYPE_CHECKING:
     from jobs.config import RunConfig
@@ -17,7 +19,7 @@ _EPILOG = "exit codes: 0 done, 1 the work failed, 2 bad usage, configuration or 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Results go to stdout, everything else to stderr."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     try:
         from cluster.logs import set_up_logs
 
@@ -26,18 +28,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _show(result, options.json)
         return EXIT_OK
     except MixlingualError as error:
-        print(f"mixlingual: {' '.join(str(error).split())}", file=sys.stderr)
+        _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print("mixlingual: interrupted; start the same command again to go on", file=sys.stderr)
+        _complain("interrupted; start the same command again to go on")
         return EXIT_FAILED
     except BrokenPipeError:
-        sys.stderr.close()
+        # Whoever read our output has gone. Python would complain once more when it flushes what is left at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except OSError as error:  # a full disk, a folder without permission
+        if options.verbose:
+            raise
+        _complain(f"{error} ({type(error).__name__}); --verbose shows where")
+        return EXIT_FAILED
+
+
+def _complain(problem: str) -> None:
+    print(f"mixlingual: {mask_secrets(' '.join(problem.split()))}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line, as every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        _complain(f"{message}; see {self.prog} --help")
+        sys.exit(EXIT_USAGE)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    unknown = [argument for argument in rest if argument.startswith("-")]
+    if unknown:
+        parser.error(f"unknown option {unknown[0]}")
+    options.overrides += rest  # argparse takes only those in one place
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="mixlingual",
         description="Train multilingual dense retrievers with hybrid batches, and judge them in all three settings.",
         epilog=_EPILOG,
@@ -75,33 +105,27 @@ def _config(options: argparse.Namespace) -> "RunConfig":
 
 def _show(result: dict[str, Any], as_json: bool) -> None:
     """Print a command's result: its `text` for people, or everything else as JSON."""
-    text = result.pop("text", None)
-    if as_json:
-        print(json.dumps(result, ensure_ascii=False))
-    elif text:
-        print(text)
+    text = result.pop("text")
+    print(json.dumps(result, ensure_ascii=False) if as_json else text, flush=True)
 
 
 def _run(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
     from jobs.run import run
 
     done = run(config, options.root)
-    summary = (
-        json.loads(done.result_set.path("summary.json").read_text()) if "summary.json" in done.result_set.files else {}
-    )
     return {
         "run": done.result_set.name,
         "report": str(done.report),
         "seconds": round(done.seconds, 1),
-        "summary": summary,
+        "evaluations": done.evaluations,
         "text": f"{done.table}\n\nreport: {done.report}  ({done.seconds:.0f} s)",
     }
 
 
 def _check(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
-    from jobs.run import check
+    from jobs.check import check
 
-    lines = check(config)
+    lines = check(config, options.root)
     return {"valid": True, "checked": lines, "text": "\n".join(lines)}
 
 
@@ -122,20 +146,23 @@ def _train(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
     from jobs.run import train_arms
     from trainer.worker import ENCODER_FOLDER
 
-    trained = train_arms(_stages(config, options), options.arm or list(config.all_arms))
+    arms = _chosen(options.arm, list(config.all_arms), "--arm")
+    trained = train_arms(_stages(config, options), arms or list(config.all_arms))
     return _named(trained, text="\n".join(str(result.folder / ENCODER_FOLDER) for result in trained))
 
 
 def _encode(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+    arms = _chosen(options.arm, [*config.all_arms, "untrained"], "--arm") or list(config.all_arms)
+    names = _collections(config, options)
     stages = _stages(config, options)
-    arms = options.arm or list(config.all_arms)
-    return _named([stages.vectors(arm, name) for arm in arms for name in options.on or config.data.evaluation])
+    return _named([stages.vectors(arm, name) for arm in arms for name in names])
 
 
 def _evaluate(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+    arms = _chosen(options.arm, [*config.all_arms, "BM25", "untrained"], "--arm")
+    names = _collections(config, options)
     stages = _stages(config, options)
-    arms = options.arm or stages.retrievers()
-    return _named([stages.evaluation(arm, name) for arm in arms for name in options.on or config.data.evaluation])
+    return _named([stages.evaluation(arm, name) for arm in arms or stages.retrievers() for name in names])
 
 
 def _report(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
@@ -146,11 +173,31 @@ def _report(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stages(config: "RunConfig", options: argparse.Namespace) -> Any:
-    from jobs.run import check
+    from jobs.check import check
     from jobs.stages import Stages
 
-    check(config)
+    check(config, options.root)
     return Stages(config, options.root)
+
+
+def _collections(config: "RunConfig", options: argparse.Namespace) -> list[str]:
+    """The collections asked for; without any, all of the configuration."""
+    from jobs.check import require_evaluation
+
+    require_evaluation(config.data)
+    return _chosen(options.on, list(config.data.evaluation), "--on") or list(config.data.evaluation)
+
+
+def _chosen(wanted: Sequence[str] | None, known: Sequence[str], option: str) -> list[str]:
+    """What a repeatable option names, each once.
+
+    Raises:
+        ConfigError: it names something that is not there.
+    """
+    for name in wanted or ():
+        if name not in known:
+            raise ConfigError(f"{option}: there is no '{name}'; there are {', '.join(known)}")
+    return list(dict.fromkeys(wanted or ()))
 
 
 def _named(results: Sequence[Any], text: str | None = None) -> dict[str, Any]:

@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cluster.config import Config, to_plain
 from cluster.ray_runtime import RayConfig
 from retrieval.datasets import AnyDataset
 from retrieval.encoder.config import EncoderConfig
+from retrieval.languages import Languages
 from trainer.config import TrainingConfig
 from trainer.mixing.config import MixingConfig
 from trainer.mixing.ratios import Mix
@@ -35,7 +36,7 @@ class DataConfig(Config):
     """Data set whose groups select the encoder while it trains; None trains to the end and keeps the last weights."""
     evaluation: dict[Name, AnyDataset] = Field(default={})
     """Name -> data set to evaluate on. Their ids and passages are refused in training (leakage)."""
-    languages: tuple[str, ...] | None = None
+    languages: Languages | None = None
     """Languages to train on; None = all that the data sets have."""
     on_leak: Literal["refuse", "drop"] = "refuse"
     """What happens to training groups that the validation or evaluation data hold too."""
@@ -55,6 +56,13 @@ class EvaluationConfig(Config):
     baselines: tuple[Literal["bm25", "untrained"], ...] = ("bm25", "untrained")
     """What stands beside the trained encoders: BM25, and the encoder as it was before training."""
 
+    @field_validator("baselines")
+    @classmethod
+    def _each_once(cls, baselines: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(baselines)) < len(baselines):
+            raise ValueError(f"names a baseline twice: {', '.join(baselines)}; keep one of each")
+        return baselines
+
 
 class RunConfig(Config):
     """A whole run: prepare, train one encoder per arm, evaluate, report."""
@@ -63,7 +71,7 @@ class RunConfig(Config):
     """Title of the run and of its report."""
     seed: int = Field(default=0, ge=0)
     """Of data order, languages and dropout. (The initial weights have `encoder.fresh.seed`.)"""
-    root: str = "mixlingual-root"
+    root: str = Field(default="mixlingual-root", min_length=1)
     """Folder or URI that everything is kept under; `--root` overrides it."""
     data: DataConfig
     encoder: EncoderConfig

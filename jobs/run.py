@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import ConfigError
 from cluster.fingerprint import fingerprint
 from cluster.logs import get_logger
 from cluster.storage import ResultSet, open_result_set, result_set_exists, write_result_set
+from jobs.check import check, require_evaluation
 from jobs.config import RunConfig, plain_config
 from jobs.stages import BM25, UNTRAINED, VERSION, Stages
 
@@ -34,41 +34,16 @@ class RunResult:
     seconds: float
 
 
-def check(config: RunConfig) -> list[str]:
-    """Everything that can be known to be wrong before data is prepared and Ray starts.
-
-    Returns:
-        What was looked at, a line each.
-
-    Raises:
-        ConfigError, DataError: one line on the first thing that cannot work.
-    """
-    from retrieval.datasets import describe_dataset, require_inputs
-
-    data = config.data
-    for dataset in (*data.train, *([data.validation] if data.validation else []), *data.evaluation.values()):
-        require_inputs(dataset)
-    for mixing in config.all_arms.values():
-        config.training.check_batch(mixing.batch)
-    judged = ", ".join(f"{name} = {describe_dataset(dataset)}" for name, dataset in data.evaluation.items())
-    return [
-        f"configuration {config.name}: valid",
-        f"train on {', '.join(map(describe_dataset, data.train))}",
-        f"evaluate on {judged or 'nothing'}",
-        f"arms: {', '.join(config.all_arms)}",
-        f"batch {config.mixing.batch} over {config.training.workers} worker(s), {config.training.steps} steps",
-    ]
-
-
 def train_arms(stages: Stages, arms: Sequence[str]) -> list[ResultSet]:
     """Train the arms that are not trained yet; Ray starts only if there are any."""
-    missing = [arm for arm in arms if arm in stages.untrained_arms()]
-    specs = {arm: stages.train_spec(arm) for arm in missing}
+    untrained = stages.untrained_arms()
+    specs = {arm: stages.train_spec(arm) for arm in arms if arm in untrained}
     if specs:
         from cluster.ray_runtime import ray_cluster
         from trainer.launch import train_encoder
 
-        with ray_cluster(stages.config.ray, stages.config.training.cpus_needed):
+        training = stages.config.training
+        with ray_cluster(stages.config.ray, training.cpus_needed, training.gpus_needed):
             for arm, spec in specs.items():
                 started = time.monotonic()
                 train_encoder(spec, what=f"training {arm}")
@@ -79,7 +54,8 @@ def train_arms(stages: Stages, arms: Sequence[str]) -> list[ResultSet]:
 def run(config: RunConfig, root: str | None = None) -> RunResult:
     """Prepare, train every arm, evaluate everything, write the report."""
     started = time.monotonic()
-    check(config)
+    check(config, root)
+    require_evaluation(config.data)
     stages = Stages(config, root)
     _logger.info("groups: %s", stages.groups.folder)
     train_arms(stages, list(config.all_arms))
@@ -104,8 +80,7 @@ def report(stages: Stages) -> ResultSet:
         DataError: a stage is not done.
     """
     config = stages.config
-    if not config.data.evaluation:
-        raise ConfigError("data.evaluation: empty; name at least one data set to evaluate on")
+    require_evaluation(config.data)
     evaluated = {arm: [stages.evaluation(arm, c).name for c in config.data.evaluation] for arm in stages.retrievers()}
     trained = {arm: stages.trained_name(arm) for arm in config.all_arms}
     identity = {"version": VERSION, "config": plain_config(config), "evaluations": evaluated, "encoders": trained}

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config import Config, to_plain
-from cluster.errors import ConfigError
+from cluster.errors import ConfigError, DataError
 from cluster.fingerprint import file_sha256, fingerprint
 from cluster.logs import get_logger, progress
 from cluster.storage import ResultSet, Store, open_result_set, open_store, result_set_exists, write_result_set
 from jobs.config import RunConfig
+from retrieval.cleaning import Dropped, clean_group
 from retrieval.datasets import content_fingerprints, plain_without_path, read_collection, read_groups
 from retrieval.records import Collection, Group, collection_from_groups
 from trainer.mixing.config import MixingConfig
@@ -27,6 +28,7 @@ from trainer.worker import ENCODER_FOLDER
 # Raised when the same inputs would give another result: every fingerprint holds it.
 VERSION = 1
 BM25, UNTRAINED = "BM25", "untrained"
+SHARD_ROWS = 65536
 # Settings of where and how fast, which leave the result as it is (up to the rounding of sums).
 _NOT_IN_A_RESULT = {
     "training": ("workers", "min_workers", "cpus_per_worker", "gpus_per_worker", "threads_per_worker", "max_failures"),
@@ -42,6 +44,7 @@ class Stages:
     def __init__(self, config: RunConfig, root: str | None = None) -> None:
         self.config = config
         self.store: Store = open_store(root or config.root)
+        self._contents: dict[str, dict[str, Any]] = {}
 
     # Data
 
@@ -59,6 +62,8 @@ class Stages:
             on_leak=data.on_leak,
             min_groups=data.min_groups,
             row_group_rows=data.row_group_rows,
+            # About the default, and whole row groups.
+            shard_rows=max(SHARD_ROWS // data.row_group_rows, 1) * data.row_group_rows,
         )
         return prepare(prepared, self.store)
 
@@ -67,10 +72,23 @@ class Stages:
         """The small collection that selects an encoder: a keyed sample of the validation data's groups."""
         if self.config.data.validation is None or not self.config.training.validation.every:
             return None
-        groups = sorted(read_groups(self.config.data.validation), key=_shuffled)
-        chosen = groups[: self.config.training.validation.max_groups]
+        config = self.config.training.validation
+        read = (clean_group(group, None, Dropped()) for group in read_groups(self.config.data.validation))
+        chosen = sorted((group for group in read if group), key=_shuffled)[: config.max_groups]
         languages = sorted({language for group in chosen for language in group.pairs})
+        if len(languages) == 1 and config.measure.startswith("cross."):
+            raise ConfigError(
+                f"training.validation.measure: {config.measure} needs validation data in two languages or more, "
+                f"data.validation has {languages[0]}; use multi.{config.measure.partition('.')[2]}"
+            )
         return collection_from_groups("validation", chosen, languages)
+
+    def _content(self, dataset: Config) -> dict[str, Any]:
+        """What a data set is; its files are read once for this."""
+        place = fingerprint(to_plain(dataset))
+        if place not in self._contents:
+            self._contents[place] = {"fields": plain_without_path(dataset), "files": content_fingerprints(dataset)}
+        return self._contents[place]
 
     def collection(self, name: str) -> Collection:
         """A collection to evaluate on, by its name in `data.evaluation`."""
@@ -144,6 +162,7 @@ class Stages:
             fingerprint=identity,
             seed=self.config.seed,
             encoder_folder=self.start.folder / ENCODER_FOLDER,
+            start=self.start.name,
             feed=FeedSpec(plan, groups, tokens, training.feed, training.steps),
             training=training,
             validation=self.validation,
@@ -169,7 +188,7 @@ class Stages:
             "seed": self.config.seed,
         }
         if self.validation is not None and self.config.data.validation is not None:
-            identity["validation"] = _content(self.config.data.validation)
+            identity["validation"] = self._content(self.config.data.validation)
         return f"encoders/{fingerprint(identity)}"
 
     def untrained_arms(self) -> list[str]:
@@ -182,7 +201,14 @@ class Stages:
         Raises:
             DataError: the arm has not been trained.
         """
-        return self.start if arm == UNTRAINED else open_result_set(self.store, self.trained_name(arm))
+        if arm == UNTRAINED:
+            return self.start
+        name = self.trained_name(arm)
+        if not result_set_exists(self.store, name):
+            raise DataError(
+                f"{self.store.uri}/{name}: arm {arm} is not trained; train it first with this configuration"
+            )
+        return open_result_set(self.store, name)
 
     # Evaluation
 
@@ -191,7 +217,7 @@ class Stages:
         options = self.config.evaluation
         encoder = self.encoder(arm)
         identity = {"stage": "encode", "version": VERSION, "encoder": encoder.name, "precision": options.precision}
-        key = f"vectors/{fingerprint(identity | {'collection': _content(self._evaluated(name))})}"
+        key = f"vectors/{fingerprint(identity | {'collection': self._content(self._evaluated(name))})}"
         if not result_set_exists(self.store, key):
             from jobs.encoding import write_collection_vectors
 
@@ -207,7 +233,7 @@ class Stages:
         identity: dict[str, Any] = {
             "stage": "evaluate",
             "version": VERSION,
-            "collection": _content(self._evaluated(name)),
+            "collection": self._content(self._evaluated(name)),
         }
         if arm == BM25:
             return f"evaluations/{fingerprint(identity | {'retriever': BM25})}"
@@ -247,10 +273,6 @@ class Stages:
 
 def _shuffled(group: Group) -> str:
     return fingerprint(group.id)
-
-
-def _content(dataset: Config) -> dict[str, Any]:
-    return {"fields": plain_without_path(dataset), "files": content_fingerprints(dataset)}
 
 
 def _result_deciding(training: Mapping[str, Any]) -> dict[str, Any]:
