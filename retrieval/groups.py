@@ -10,7 +10,7 @@ over its files in order; only the very last row group may be short.
 import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.errors import DataError
-from cluster.storage import ResultSet
+from cluster.storage import ResultSet, open_store
 from retrieval.formats.parquet import broken_parquet
 from retrieval.records import Group, Pair
 
@@ -128,6 +128,17 @@ class PreparedGroups:
     folder: Path
     row_group_rows: int
     sources: tuple[GroupSource, ...]
+    root: str = field(default="", compare=False)
+    """URI of the store they are from, where that is known."""
+    name: str = field(default="", compare=False)
+    """Their result set in it."""
+
+    def here(self) -> "PreparedGroups":
+        """The same groups with paths of this machine, which fetches them from their store where it has no copy."""
+        if not self.root:
+            return self
+        folder = open_store(self.root).fetch_folder(self.name)
+        return self if folder == self.folder else open_groups(folder)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -158,7 +169,7 @@ def open_groups(place: Path | str | ResultSet) -> PreparedGroups:
     Raises:
         DataError: no prepared groups there, or a file is missing, empty, cut short or not the one that was written.
     """
-    folder = place.folder if isinstance(place, ResultSet) else Path(place)
+    folder, origin = (place.folder, (place.root, place.name)) if isinstance(place, ResultSet) else (Path(place), ())
     path = folder / GROUPS_FILE
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -166,7 +177,7 @@ def open_groups(place: Path | str | ResultSet) -> PreparedGroups:
         if version != VERSION:
             raise DataError(f"{path}: has version {version}, this program reads version {VERSION}; {_AGAIN}")
         sources = tuple(_source(folder, document["row_group_rows"], fields) for fields in document["sources"])
-        groups = PreparedGroups(folder=folder, row_group_rows=document["row_group_rows"], sources=sources)
+        groups = PreparedGroups(folder, document["row_group_rows"], sources, *origin)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; this is not a folder of prepared groups; {_AGAIN}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

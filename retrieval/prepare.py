@@ -102,12 +102,8 @@ def prepare(config: PrepareConfig, store: Store, force: bool = False) -> ResultS
         intake = _take_in(config, spool, dropped)
         arrangement = arrange(intake, config.min_groups, dropped)
         about = {"config": to_plain(config), "recipe": RECIPE, "num_groups": arrangement.num_groups}
-        with write_result_set(store, name, about) as folder:
+        with write_result_set(store, name, about, replace=force) as folder:
             _write(config, folder, arrangement, spool, dropped)
-            if force:
-                # Last, so that the old set serves until now. Its commit goes first: half a set is never visible.
-                store.delete(f"{name}/COMMIT")
-                store.delete(name)
     log.info("%s: %d groups in %d sources", name, arrangement.num_groups, len(arrangement.sources))
     return open_result_set(store, name)
 

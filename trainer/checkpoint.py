@@ -106,7 +106,7 @@ class CheckpointWriter:
             kept = {*reached[-self._config.keep_last :], best_step}
             for step in committed:
                 if step not in kept:
-                    _remove(self._store, checkpoint_name(self._prefix, step))
+                    self._store.delete(checkpoint_name(self._prefix, step))
         except BaseException as error:
             self._error = error
 
@@ -124,7 +124,7 @@ def write_checkpoint(store: Store, prefix: str, checkpoint: Checkpoint) -> None:
     from safetensors.torch import save_file
 
     name = checkpoint_name(prefix, checkpoint.step)
-    _remove(store, name)
+    store.delete(name)
     state = checkpoint.state
     moments = {_FIRST + name: tensor for name, tensor in state.first_moments.items()}
     moments |= {_SECOND + name: tensor for name, tensor in state.second_moments.items()}
@@ -173,8 +173,8 @@ def latest(store: Store, prefix: str, fingerprint: str | None = None) -> Checkpo
             continue
         if fingerprint is not None and checkpoint.fingerprint != fingerprint:
             raise DataError(
-                f"{store.uri}/{checkpoint_name(prefix, step)}: written by configuration {checkpoint.fingerprint}, this "
-                f"is {fingerprint}; resume with the configuration it was written by, or start under another name"
+                f"{store.where(checkpoint_name(prefix, step))}: written by configuration {checkpoint.fingerprint}, "
+                f"this is {fingerprint}; resume with the configuration it was written by, or start under another name"
             )
         return checkpoint
     return None
@@ -222,15 +222,6 @@ def _committed_steps(store: Store, prefix: str) -> Iterator[int]:
         folder, _, name = key.rpartition("/")
         if name == COMMIT and folder.rpartition("/")[2].startswith("step-"):
             yield int(folder.rpartition("-")[2])
-
-
-def _remove(store: Store, name: str) -> None:
-    """Delete a result set, its commit object first, so that no reader takes what is left for a whole."""
-    store.delete(f"{name}/{COMMIT}")
-    for key in [*store.list(name)]:
-        store.delete(key)
-    if store.exists(name):  # the empty folder that a local store keeps
-        store.delete(name)
 
 
 def _versions() -> dict[str, str]:

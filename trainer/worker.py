@@ -47,6 +47,8 @@ class TrainSpec:
     validation: Collection | None
     about: Mapping[str, Any]
     """What the result set says about itself."""
+    start: str | None = None
+    """Result set of the store that holds it, for machines without a copy; None where all share the folder."""
     board: "ActorHandle | None" = None
     """Told of every step by rank 0, and of errors that no retry mends by any rank."""
 
@@ -55,6 +57,13 @@ def next_step(spec: TrainSpec) -> int:
     """The step that training goes on with: where the newest readable checkpoint stands."""
     checkpoint = latest(open_store(spec.root), spec.prefix, spec.fingerprint)
     return checkpoint.step if checkpoint else 0
+
+
+def _start_folder(spec: TrainSpec) -> Path:
+    """The encoder to start from, in a folder of this machine."""
+    if spec.start is None:
+        return spec.encoder_folder
+    return open_store(spec.root).fetch_folder(spec.start) / ENCODER_FOLDER
 
 
 def run_worker(config: Mapping[str, Any]) -> None:
@@ -116,7 +125,7 @@ class Run:
         if checkpoint:
             _logger.info("resuming %s at step %d", spec.prefix, self.steps_done)
         # Its own copy: DeepSpeed takes the encoder over, and the one of the last state is written by rank 0.
-        self.encoder, self.tokens = load_encoder(spec.encoder_folder)
+        self.encoder, self.tokens = load_encoder(_start_folder(spec))
         training = spec.training
         self.engine: Engine = Engine(
             self.encoder,
@@ -225,7 +234,7 @@ class Run:
         chosen = self._best_step() or self.steps_done
         weights = read_checkpoint(self.store, self.spec.prefix, chosen).state.weights
         about = dict(self.spec.about) | {"steps": self.steps_done, "chosen_step": chosen, "best": self.selection.best}
-        encoder, tokens = load_encoder(self.spec.encoder_folder)
+        encoder, tokens = load_encoder(_start_folder(self.spec))
         with write_result_set(self.store, self.spec.name, about) as folder:
             save_encoder(folder / ENCODER_FOLDER, encoder, tokens, weights)
             self.telemetry.write(folder / "telemetry.jsonl")

@@ -14,11 +14,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
 
 from cluster.storage.staging import staged
 
-_in_use: dict[Path, IO[str]] = {}
+_in_use: dict[Path, int] = {}
 _in_use_lock = threading.Lock()
 
 
@@ -59,13 +58,11 @@ class Cache:
 
     def _note_use(self, digest: str) -> None:
         with _in_use_lock, self._locked("clean-up", shared=True):
-            file = _in_use.get(self.folder)
-            if file is None:
-                file = (self.folder / "in-use" / uuid.uuid4().hex).open("w", encoding="utf-8")
-                fcntl.flock(file, fcntl.LOCK_EX)
-                _in_use[self.folder] = file
-            file.write(f"{digest}\n")
-            file.flush()
+            if self.folder not in _in_use:
+                handle = os.open(self.folder / "in-use" / uuid.uuid4().hex, os.O_WRONLY | os.O_CREAT, 0o600)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                _in_use[self.folder] = handle  # open, and so locked, until the process ends
+            os.write(_in_use[self.folder], f"{digest}\n".encode())
             with contextlib.suppress(FileNotFoundError):
                 os.utime(self.folder / "sets" / digest)
 

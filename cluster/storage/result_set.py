@@ -8,7 +8,7 @@ name/COMMIT         put last; a folder without it does not exist for readers
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ class ResultSet:
 
     files: Mapping[str, Mapping[str, Any]]
     """Relative path -> {"bytes": int, "sha256": str}."""
+
+    root: str = ""
+    """URI of its store: with it and the name another machine fetches the set."""
 
     def path(self, relative: str) -> Path:
         """Local path of one file of the set."""
@@ -96,7 +99,7 @@ def open_result_set(store: Store, name: str, verify: bool = True) -> ResultSet:
     """
     if not result_set_exists(store, name):
         raise DataError(f"{store.where(name)}: no committed result set; it was never finished, or the name is another")
-    return read_result_set(store.fetch_folder(name), name, verify)
+    return replace(read_result_set(store.fetch_folder(name), name, verify), root=store.uri)
 
 
 def read_result_set(folder: Path, name: str, verify: bool = True) -> ResultSet:

@@ -50,7 +50,7 @@ class BatchMaker:
         self._board = board
         # Two windows: the one in use and the one that the stream runs into. A rank sees its share of each.
         cached = 2 * (spec.plan.config.window_rows // world_size + 2 * spec.groups.row_group_rows)
-        self.fetcher = Fetcher(spec.groups, cached, spec.config.hard_negatives)
+        self.fetcher = Fetcher(spec.groups.here(), cached, spec.config.hard_negatives)
 
     def make(self, step: int) -> FeedBatch:
         """The rank's share of one step."""
