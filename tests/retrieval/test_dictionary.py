@@ -83,9 +83,35 @@ def test_the_order_of_groups_and_bounds_of_memory() -> None:
     assert partly.targets("de") == partly.targets("hi") == ("en",)
 
 
-def test_blocks_of_words_do_not_show(dictionary: Dictionary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("retrieval.dictionary._WORDS_AT_ONCE", 3)
-    assert induce_dictionary(made_up_groups(), list(MEANINGS)).entries.equals(dictionary.entries)
+def ice_cream() -> list[Group]:
+    """The words of "ice cream" both come with "Eis"."""
+    texts = [
+        ("ice cream", "Eis"),
+        ("ice cream cold", "Eis kalt"),
+        ("cold river", "kalt Fluss"),
+        ("river", "Fluss"),
+        ("ice", "Eis"),
+    ]
+    return [Group(f"made/{n}", {"en": Pair(en, en), "de": Pair(de, de)}) for n, (en, de) in enumerate(texts * 4)]
+
+
+@pytest.mark.parametrize("groups", [made_up_groups(), ice_cream()], ids=["made up", "ice cream"])
+def test_blocks_of_words_do_not_show(groups: list[Group], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = induce_dictionary(groups, list(MEANINGS))
+    for at_once in (1, 3):
+        monkeypatch.setattr("retrieval.dictionary._WORDS_AT_ONCE", at_once)
+        assert induce_dictionary(groups, list(MEANINGS)).entries.equals(whole.entries)
+
+
+def test_a_translation_has_its_word_back() -> None:
+    """That is, "Eis" can be the translation of "ice" or of "cream" only, and has it back."""
+    dictionary = induce_dictionary(ice_cream(), ["en", "de"])
+    assert dictionary.translation("ice", "en", "de") == "Eis"
+    assert dictionary.translation("cream", "en", "de") is None
+    for row in dictionary.entries.to_pylist():
+        back = dictionary.translation(row["translation"], row["target_language"], row["source_language"])
+        assert back is not None
+        assert back.lower() == row["word"]
 
 
 def test_words_are_whole_and_of_scripts_with_spaces() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core import caching
 
-from retrieval import ranks
+from retrieval import best, ranks
 from retrieval.best import best_rows
 from retrieval.ranks import count_ahead
 
@@ -163,3 +163,14 @@ def test_best_rows_equal_sorting(seed: int, num_passages: int, keep: int, levels
         order = np.argsort(places_by_sorting(score_P))[: min(keep, np.isfinite(score_P).sum())]
         expected[query, : len(order)] = order
     np.testing.assert_array_equal(best_rows(score_QP, keep), expected)
+
+
+def test_best_rows_where_the_sampled_scores_are_the_highest() -> None:
+    """The threshold is guessed from every fourth of these columns, and with all of the best there it is far too high."""
+    score_P = np.random.default_rng(0).random(10_000).astype(np.float32)
+    step = len(score_P) // best.SAMPLE
+    assert step > 1
+    score_P[::step] += 10
+    expected = np.argsort(-score_P, kind="stable")
+    for keep in (100, 1000, 6000, 10_000):
+        np.testing.assert_array_equal(best_rows(score_P[None], keep)[0], expected[:keep])
