@@ -18,7 +18,7 @@ def check(config: RunConfig, root: str | None = None) -> list[str]:
         ConfigError, DataError: one line on the first thing that cannot work.
     """
     data, training = config.data, config.training
-    store = open_store(root or config.root)
+    store = open_store(root or config.root, config.storage)
     for dataset in (*data.train, *([data.validation] if data.validation else []), *data.evaluation.values()):
         require_inputs(dataset)
     languages = _languages_at_most(data)

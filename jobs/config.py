@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cluster.config import Config, to_plain
 from cluster.ray_runtime import RayConfig
+from cluster.storage.storage_config import StorageConfig
 from retrieval.datasets import AnyDataset
 from retrieval.encoder.config import EncoderConfig
 from retrieval.languages import Languages
@@ -73,6 +74,8 @@ class RunConfig(Config):
     """Of data order, languages and dropout. (The initial weights have `encoder.fresh.seed`.)"""
     root: str = Field(default="mixlingual-root", min_length=1)
     """Folder or URI that everything is kept under; `--root` overrides it."""
+    storage: StorageConfig = StorageConfig()
+    """How an `s3:` root is spoken to."""
     data: DataConfig
     encoder: EncoderConfig
     mixing: MixingConfig = MixingConfig()
@@ -100,4 +103,4 @@ class RunConfig(Config):
 
 def plain_config(config: RunConfig) -> dict[str, Any]:
     """The configuration as it is stored with results; where things are kept is not part of it."""
-    return {name: value for name, value in to_plain(config).items() if name not in ("root", "ray")}
+    return {name: value for name, value in to_plain(config).items() if name not in ("root", "storage", "ray")}

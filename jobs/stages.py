@@ -43,7 +43,7 @@ class Stages:
 
     def __init__(self, config: RunConfig, root: str | None = None) -> None:
         self.config = config
-        self.store: Store = open_store(root or config.root)
+        self.store: Store = open_store(root or config.root, config.storage)
         self._contents: dict[str, dict[str, Any]] = {}
 
     # Data
@@ -206,7 +206,7 @@ class Stages:
         name = self.trained_name(arm)
         if not result_set_exists(self.store, name):
             raise DataError(
-                f"{self.store.uri}/{name}: arm {arm} is not trained; train it first with this configuration"
+                f"{self.store.where(name)}: arm {arm} is not trained; train it first with this configuration"
             )
         return open_result_set(self.store, name)
 
