@@ -64,6 +64,13 @@ def test_tokens_grow_from_holder_to_holder(store: Store) -> None:
     assert len([*store.list(".leases")]) == 2
 
 
+@pytest.mark.parametrize("root", ["local"], indirect=True)
+def test_heartbeats_keep_a_lease_up_for_longer_than_it_lasts_without(store: Store) -> None:
+    with hold_lease(store, "nightly", SECONDS) as lease:
+        time.sleep(1.2 * SECONDS)
+        lease.check()
+
+
 @pytest.mark.parametrize("root", ["local", "moto"], indirect=True)
 def test_a_living_holder_is_not_taken_over_from(root: str, store: Store) -> None:
     with another_holder(root):

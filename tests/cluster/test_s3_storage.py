@@ -18,6 +18,7 @@ from object_stores.servers import BUCKET, client
 from cluster.config import build_config
 from cluster.errors import ConfigError, DataError, WorkError
 from cluster.storage import Store, open_result_set, open_store, result_set_exists, write_result_set
+from cluster.storage.result_set import COMMIT, seal
 from cluster.storage.retries import Retries
 from cluster.storage.s3_bucket import Bucket
 from cluster.storage.s3_transfer import MAX_PARTS, cut_file
@@ -187,8 +188,6 @@ def race(root: str, rounds: int) -> list[int]:
         ) -> None:
             store = open_store(root)
             with store.staging_folder() as folder:
-                from cluster.storage.result_set import COMMIT, seal
-
                 (folder / "a.txt").write_text(text)
                 seal(folder, {})
                 told.append(store.publish_folder(folder, name, COMMIT, before_commit=barrier.wait))
@@ -305,6 +304,40 @@ def test_all_is_right_when_a_fifth_of_the_requests_fails(
     assert len([key for key in objects(store.uri, behind) if not key.startswith(".")]) == 8 * 3 + 2
 
 
+@pytest.mark.parametrize("lost", ["PUT .*/COMMIT", "POST .*uploadId=", "PUT .*partNumber=2"])
+def test_what_was_done_counts_though_its_answer_is_lost(
+    moto: str, s3_root: Roots, lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matched: list[str] = []
+
+    def spoil(request: str) -> str | None:
+        if re.match(lost, request):
+            matched.append(request)
+        return "lost answer" if matched == [request] else None
+
+    with faulty_proxy(moto, spoil=spoil) as traffic:
+        store = open_store(s3_root(traffic.url) + "&part_mib=5")
+        with store.staging_folder() as folder:
+            (folder / "large").write_bytes(bytes(6 << 20))
+            seal(folder, {})
+            assert store.publish_folder(folder, "sets/one", COMMIT), "told that another one won, who is itself"
+        assert len(matched) == 2 and traffic.faults == {"lost answer": 1}
+        monkeypatch.setenv("MIXLINGUAL_STORAGE_CACHE", str(tmp_path / "another cache"))
+        assert open_result_set(open_store(store.uri), "sets/one").path("large").stat().st_size == 6 << 20
+
+
+def test_an_upload_that_fails_leaves_no_parts(moto: str, s3_root: Roots, monkeypatch: pytest.MonkeyPatch) -> None:
+    with faulty_proxy(moto, spoil=lambda request: "503" if "partNumber=2" in request else None) as traffic:
+        store = open_store(s3_root(traffic.url) + "&part_mib=5")
+        monkeypatch.setattr(store._bucket, "retries", Retries(attempts=3, first_seconds=0.01))  # type: ignore[attr-defined]
+        with (
+            pytest.raises(WorkError, match="upload_part: failed 3 time"),
+            write_result_set(store, "sets/one", {}) as folder,
+        ):
+            (folder / "large").write_bytes(bytes(6 << 20))
+        assert objects(store.uri, moto) == {} == {upload.key: 0 for upload in store._bucket.open_uploads("")}  # type: ignore[attr-defined]
+
+
 def test_retries_are_bounded_and_say_what_went_wrong(
     moto: str, s3_root: Roots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +367,7 @@ def test_pauses_grow_within_full_jitter_and_end_at_the_deadline(monkeypatch: pyt
     def fail() -> None:
         raise ConnectionError("reset")
 
+    firsts = []
     for _ in range(200):
         pauses.clear()
         clock[0] = 0.0
@@ -343,6 +377,9 @@ def test_pauses_grow_within_full_jitter_and_end_at_the_deadline(monkeypatch: pyt
             )
         assert all(0 <= pause <= min(8.0, 2.0**number) for number, pause in enumerate(pauses))
         assert len(pauses) <= 8 and clock[0] <= 20.0
+        firsts.append(pauses[0])
+    # From nothing to the whole second, so that clients do not come back together.
+    assert min(firsts) < 0.1 and max(firsts) > 0.9
     with pytest.raises(ConnectionError):
         Retries().call(fail, lambda error: None, "a request")
 

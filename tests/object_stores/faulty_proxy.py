@@ -6,7 +6,7 @@ import random
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -27,9 +27,14 @@ class Traffic:
 
 
 @contextlib.contextmanager
-def faulty_proxy(upstream: str, share: float, seed: int = 0) -> Iterator[Traffic]:
-    """A proxy that spoils `share` of the requests, a third each: refused with 503, connection reset before the server saw
-    the request, connection reset in the middle of the answer (so the request was done, and its sender does not know)."""
+def faulty_proxy(
+    upstream: str, share: float = 0.0, seed: int = 0, spoil: Callable[[str], str | None] = lambda request: None
+) -> Iterator[Traffic]:
+    """A proxy that spoils requests: `share` of them by dice, and those for which `spoil` names a fault.
+
+    Faults: "503"; "reset", the connection breaks before the server sees the request; "lost answer", it breaks in the
+    middle of the answer (so the request was done, and its sender does not know).
+    """
     traffic = Traffic()
     dice = random.Random(seed)
     lock = threading.Lock()
@@ -40,7 +45,9 @@ def faulty_proxy(upstream: str, share: float, seed: int = 0) -> Iterator[Traffic
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             with lock:
-                fault = dice.choice(["503", "reset", "lost answer"]) if dice.random() < share else None
+                fault = spoil(f"{self.command} {self.path}")
+                if fault is None and dice.random() < share:
+                    fault = dice.choice(["503", "reset", "lost answer"])
                 traffic.requests.append(f"{self.command} {self.path}")
                 traffic.headers.append({name.lower(): value for name, value in self.headers.items()})
                 if fault:
