@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,9 +11,8 @@ from pydantic import Field
 
 from cluster.config import Config
 from cluster.errors import ConfigError
-from cluster.logs import get_logger
 
-_logger = get_logger("ray")
+_CONNECT_SECONDS = 10
 
 
 class RayConfig(Config):
@@ -72,6 +72,7 @@ def _connect(config: RayConfig, cpus_needed: float) -> None:
     common: dict[str, Any] = {"log_to_driver": config.worker_logs, "logging_level": logging.ERROR}
     with _as_config_error(address):
         if address:
+            _require_listener(address)
             ray.init(address=address, **common)
         else:
             ray.init(
@@ -83,11 +84,18 @@ def _connect(config: RayConfig, cpus_needed: float) -> None:
             )
 
 
+def _require_listener(address: str) -> None:
+    """Try to reach `host:port`, which Ray would do for more than three minutes before it gave up."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+
+
 @contextlib.contextmanager
 def _as_config_error(address: str | None) -> Iterator[None]:
     try:
         yield
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if "token" in reason.lower() or "auth" in reason.lower():
             reason += "; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's token"

@@ -67,6 +67,11 @@ class Stages:
         )
         return prepare(prepared, self.store)
 
+    @property
+    def _groups_content(self) -> str:
+        """What was prepared, whatever it was prepared beside: another data set to evaluate on retrains nothing."""
+        return fingerprint({name: facts for name, facts in self.groups.files.items() if name.endswith(".parquet")})
+
     @cached_property
     def validation(self) -> Collection | None:
         """The small collection that selects an encoder: a keyed sample of the validation data's groups."""
@@ -114,7 +119,7 @@ class Stages:
         encoder = self.config.encoder
         identity: dict[str, Any] = {"stage": "start", "version": VERSION, "encoder": to_plain(encoder)}
         if encoder.fresh is not None:
-            identity["groups"] = self.groups.name
+            identity["groups"] = self._groups_content
         elif encoder.name_or_path and Path(encoder.name_or_path).is_dir():
             files = sorted(path for path in Path(encoder.name_or_path).rglob("*") if path.is_file())
             identity["encoder"]["name_or_path"] = [file_sha256(path) for path in files]
@@ -182,7 +187,7 @@ class Stages:
             "stage": "train",
             "version": VERSION,
             "start": self.start.name,
-            "groups": self.groups.name,
+            "groups": self._groups_content,
             "mixing": to_plain(self.mixing(arm)),
             "training": _result_deciding(to_plain(self.config.training)),
             "seed": self.config.seed,
