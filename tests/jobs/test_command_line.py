@@ -253,18 +253,16 @@ def test_secrets_of_the_environment_are_masked(job: Path) -> None:
 
 
 def test_a_reader_that_stops_reading_is_no_trouble(job: Path) -> None:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "jobs.cli", "check", "--config", str(job)]
     for _ in range(3):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jobs.cli", "check", "--config", str(job)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stdout and process.stderr
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait() == EXIT_FAILED
-        process.stderr.close()
+        with subprocess.Popen(
+            command, cwd=ROOT, env=buffered, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout and process.stderr
+            process.stdout.close()
+            assert process.stderr.read() == b""
+        assert process.returncode == EXIT_FAILED
 
 
 def test_help_is_there_for_every_command() -> None:
