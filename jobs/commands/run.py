@@ -1,0 +1,145 @@
+"""The commands of a run configuration: run, check, and each stage of a run on its own."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.errors import ConfigError
+from jobs.commands.parser import Commands, add_command
+
+if TYPE_CHECKING:
+    from jobs.config import RunConfig
+
+Handler = Callable[["RunConfig", argparse.Namespace], dict[str, Any]]
+
+
+def add(commands: Commands) -> None:
+    """Add the commands of this module."""
+    for name, handler, what in (
+        ("run", _run, "prepare, train, evaluate and report; goes on where an earlier run stopped"),
+        ("check", _check, "look for everything that can be wrong before anything starts"),
+        ("prepare", _prepare, "data sets -> groups"),
+        ("train", _train, "groups -> encoders"),
+        ("encode", _encode, "encoders and collections -> vectors"),
+        ("evaluate", _evaluate, "vectors -> measures in all settings"),
+        ("report", _report, "measures -> one page"),
+    ):
+        command = add_command(commands, name, _with_config(handler), what)
+        command.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML file of the run")
+        command.add_argument("--root", metavar="URI", help="folder or URI to keep everything under")
+        if name in ("train", "encode", "evaluate"):
+            command.add_argument("--arm", action="append", metavar="NAME", help="only this arm (repeatable)")
+        if name in ("encode", "evaluate"):
+            command.add_argument("--on", action="append", metavar="NAME", help="only this collection (repeatable)")
+        command.add_argument("overrides", nargs="*", metavar="a.b=c", help="fields of the configuration to change")
+
+
+def _with_config(handler: Handler) -> Callable[[argparse.Namespace], dict[str, Any]]:
+    def handle(options: argparse.Namespace) -> dict[str, Any]:
+        from cluster.config import load_config
+        from jobs.config import RunConfig
+
+        return handler(load_config(RunConfig, options.config, options.overrides), options)
+
+    return handle
+
+
+def _run(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+    from jobs.run import run
+
+    done = run(config, options.root)
+    return {
+        "run": done.result_set.name,
+        "report": str(done.report),
+        "seconds": round(done.seconds, 1),
+        "evaluations": done.evaluations,
+        "text": f"{done.table}\n\nreport: {done.report}  ({done.seconds:.0f} s)",
+    }
+
+
+def _check(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+    from jobs.check import check
+
+    lines = check(config, options.root)
+    return {"valid": True, "checked": lines, "text": "\n".join(lines)}
+
+
+def _prepare(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+    groups = _stages(config, options).groups
+    return _named([groups], text=_prepared_text(groups))
+
+
+def _prepared_text(groups: Any) -> str:
+    from retrieval.groups import open_groups
+
+    sources = open_groups(groups).sources
+    lines = [f"{source.name}: {source.num_groups} groups in {', '.join(source.languages)}" for source in sources]
+    return "\n".join([str(groups.folder), *lines])
+
+
+def _train(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+    from jobs.run import train_arms
+    from trainer.worker import ENCODER_FOLDER
+
+    arms = _chosen(options.arm, list(config.all_arms), "--arm")
+    trained = train_arms(_stages(config, options), arms or list(config.all_arms))
+    return _named(trained, text="\n".join(str(result.folder / ENCODER_FOLDER) for result in trained))
+
+
+def _encode(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+    arms = _chosen(options.arm, [*config.all_arms, "untrained"], "--arm") or list(config.all_arms)
+    names = _collections(config, options)
+    stages = _stages(config, options)
+    return _named([stages.vectors(arm, name) for arm in arms for name in names])
+
+
+def _evaluate(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+    arms = _chosen(options.arm, [*config.all_arms, "BM25", "untrained"], "--arm")
+    names = _collections(config, options)
+    stages = _stages(config, options)
+    return _named([stages.evaluation(arm, name) for arm in arms or stages.retrievers() for name in names])
+
+
+def _report(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+    from jobs.run import report
+
+    done = report(_stages(config, options))
+    return _named([done], text=str(done.path("index.html")))
+
+
+def _stages(config: "RunConfig", options: argparse.Namespace) -> Any:
+    from jobs.check import check
+    from jobs.stages import Stages
+
+    check(config, options.root)
+    return Stages(config, options.root)
+
+
+def _collections(config: "RunConfig", options: argparse.Namespace) -> list[str]:
+    """The collections asked for; without any, all of the configuration."""
+    from jobs.check import require_evaluation
+
+    require_evaluation(config.data)
+    return _chosen(options.on, list(config.data.evaluation), "--on") or list(config.data.evaluation)
+
+
+def _chosen(wanted: Sequence[str] | None, known: Sequence[str], option: str) -> list[str]:
+    """What a repeatable option names, each once.
+
+    Raises:
+        ConfigError: it names something that is not there.
+    """
+    for name in wanted or ():
+        if name not in known:
+            raise ConfigError(f"{option}: there is no '{name}'; there are {', '.join(known)}")
+    return list(dict.fromkeys(wanted or ()))
+
+
+def _named(results: Sequence[Any], text: str | None = None) -> dict[str, Any]:
+    folders = [str(result.folder) for result in results]
+    return {
+        "result_sets": [result.name for result in results],
+        "folders": folders,
+        "text": text or "\n".join(folders),
+    }
