@@ -12,6 +12,7 @@ from cluster.storage.storage_config import StorageConfig
 from retrieval.datasets import AnyDataset
 from retrieval.encoder.config import EncoderConfig
 from retrieval.languages import Languages
+from retrieval.perturb.names import PerturbationName
 from trainer.config import TrainingConfig
 from trainer.mixing.config import MixingConfig
 from trainer.mixing.ratios import Mix
@@ -56,13 +57,17 @@ class EvaluationConfig(Config):
     """Padded tokens that are encoded at once."""
     baselines: tuple[Literal["bm25", "untrained"], ...] = ("bm25", "untrained")
     """What stands beside the trained encoders: BM25, and the encoder as it was before training."""
+    perturbations: tuple[PerturbationName, ...] = ()
+    """Ways in which queries are worded otherwise, to be evaluated too (docs/measures.md)."""
+    throughput: bool = False
+    """Measure how fast each trained encoder is on this machine; no other result depends on it."""
 
-    @field_validator("baselines")
+    @field_validator("baselines", "perturbations")
     @classmethod
-    def _each_once(cls, baselines: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(baselines)) < len(baselines):
-            raise ValueError(f"names a baseline twice: {', '.join(baselines)}; keep one of each")
-        return baselines
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"names one twice: {', '.join(names)}; keep one of each")
+        return names
 
 
 class RunConfig(Config):
@@ -74,6 +79,9 @@ class RunConfig(Config):
     """Of data order, languages and dropout. (The initial weights have `encoder.fresh.seed`.)"""
     root: str = Field(default="mixlingual-root", min_length=1)
     """Folder or URI that everything is kept under; `--root` overrides it."""
+    revision: str = Field(default="", max_length=200)
+    """Of the code, or of anything else that decides results and that no fingerprint sees: with another one, encoders
+    and evaluations are made anew. `mixlingual nightly` fills it in."""
     storage: StorageConfig = StorageConfig()
     """How an `s3:` root is spoken to."""
     data: DataConfig
@@ -104,3 +112,20 @@ class RunConfig(Config):
 def plain_config(config: RunConfig) -> dict[str, Any]:
     """The configuration as it is stored with results; where things are kept is not part of it."""
     return {name: value for name, value in to_plain(config).items() if name not in ("root", "storage", "ray")}
+
+
+# Settings of where and how fast, which leave the result as it is (up to the rounding of sums).
+_NOT_IN_A_RESULT = {
+    "training": ("workers", "min_workers", "cpus_per_worker", "gpus_per_worker", "threads_per_worker", "max_failures"),
+    "feed": ("steps_per_task", "prefetch", "cpus"),
+    "engine": ("zero_stage", "gradient_caching"),
+}
+
+
+def result_deciding(training: TrainingConfig) -> dict[str, Any]:
+    """The training fields that decide its result."""
+    plain = to_plain(training)
+    fields = {name: value for name, value in plain.items() if name not in (*_NOT_IN_A_RESULT["training"], "checkpoint")}
+    for part in ("feed", "engine"):
+        fields[part] = {name: value for name, value in fields[part].items() if name not in _NOT_IN_A_RESULT[part]}
+    return fields

@@ -3,38 +3,34 @@
 prepare     -> groups/<fingerprint>
 start       -> encoders/<fingerprint>      the encoder before training
 train       -> encoders/<fingerprint>      one per arm, with telemetry and ledger
-encode      -> vectors/<fingerprint>       a collection's texts by one encoder
+encode      -> vectors/<fingerprint>       a collection's texts by one encoder (jobs/evaluation_stage.py)
 evaluate    -> evaluations/<fingerprint>
 report      -> runs/<fingerprint>
 """
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster.config import Config, to_plain
 from cluster.errors import ConfigError, DataError
 from cluster.fingerprint import file_sha256, fingerprint
 from cluster.logs import get_logger, progress
 from cluster.storage import ResultSet, Store, open_result_set, open_store, result_set_exists, write_result_set
-from jobs.config import RunConfig
+from jobs.config import RunConfig, result_deciding
 from retrieval.cleaning import Dropped, clean_group
-from retrieval.datasets import content_fingerprints, plain_without_path, read_collection, read_groups
+from retrieval.datasets import content_fingerprints, plain_without_path, read_groups
 from retrieval.records import Collection, Group, collection_from_groups
 from trainer.mixing.config import MixingConfig
 from trainer.worker import ENCODER_FOLDER
+
+if TYPE_CHECKING:
+    from jobs.evaluation_stage import EvaluationStage
 
 # Raised when the same inputs would give another result: every fingerprint holds it.
 VERSION = 1
 BM25, UNTRAINED = "BM25", "untrained"
 SHARD_ROWS = 65536
-# Settings of where and how fast, which leave the result as it is (up to the rounding of sums).
-_NOT_IN_A_RESULT = {
-    "training": ("workers", "min_workers", "cpus_per_worker", "gpus_per_worker", "threads_per_worker", "max_failures"),
-    "feed": ("steps_per_task", "prefetch", "cpus"),
-    "engine": ("zero_stage", "gradient_caching"),
-}
 _logger = get_logger("stages")
 
 
@@ -73,6 +69,20 @@ class Stages:
         return fingerprint({name: facts for name, facts in self.groups.files.items() if name.endswith(".parquet")})
 
     @cached_property
+    def dictionary(self) -> ResultSet:
+        """Word translations, induced from the training groups and nothing else; induced now if they are not there."""
+        identity = {"stage": "dictionary", "version": VERSION, "groups": self._groups_content}
+        name = f"dictionaries/{fingerprint(identity)}"
+        if not result_set_exists(self.store, name):
+            from retrieval.dictionary import dictionary_of, write_dictionary
+            from retrieval.groups import open_groups
+
+            _logger.info("inducing a dictionary from the training groups")
+            with write_result_set(self.store, name, identity | {"groups": self.groups.name}) as folder:
+                write_dictionary(folder, dictionary_of(open_groups(self.groups)))
+        return open_result_set(self.store, name)
+
+    @cached_property
     def validation(self) -> Collection | None:
         """The small collection that selects an encoder: a keyed sample of the validation data's groups."""
         if self.config.data.validation is None or not self.config.training.validation.every:
@@ -95,11 +105,25 @@ class Stages:
             self._contents[place] = {"fields": plain_without_path(dataset), "files": content_fingerprints(dataset)}
         return self._contents[place]
 
-    def collection(self, name: str) -> Collection:
-        """A collection to evaluate on, by its name in `data.evaluation`."""
-        return read_collection(self._evaluated(name))
+    def collection_fingerprint(self, name: str) -> str:
+        """What a collection holds: results on collections of the same content can be compared."""
+        return fingerprint(self.evaluated_content(name))
 
-    def _evaluated(self, name: str) -> Config:
+    @property
+    def revision(self) -> dict[str, str]:
+        """Part of every identity but those of groups and copied encoders, which their content names alone."""
+        return {"revision": self.config.revision} if self.config.revision else {}
+
+    def evaluated_content(self, name: str) -> dict[str, Any]:
+        """What a data set to evaluate on is and holds, for fingerprints."""
+        return self._content(self.evaluated(name))
+
+    def evaluated(self, name: str) -> Config:
+        """The data set to evaluate on that has this name in `data.evaluation`.
+
+        Raises:
+            ConfigError: there is none.
+        """
         known = self.config.data.evaluation
         if name not in known:
             raise ConfigError(f"data.evaluation: has no '{name}'; it has {', '.join(known) or 'nothing'}")
@@ -119,7 +143,7 @@ class Stages:
         encoder = self.config.encoder
         identity: dict[str, Any] = {"stage": "start", "version": VERSION, "encoder": to_plain(encoder)}
         if encoder.fresh is not None:
-            identity["groups"] = self._groups_content
+            identity |= {"groups": self._groups_content} | self.revision
         elif encoder.name_or_path and Path(encoder.name_or_path).is_dir():
             files = sorted(path for path in Path(encoder.name_or_path).rglob("*") if path.is_file())
             identity["encoder"]["name_or_path"] = [file_sha256(path) for path in files]
@@ -189,9 +213,9 @@ class Stages:
             "start": self.start.name,
             "groups": self._groups_content,
             "mixing": to_plain(self.mixing(arm)),
-            "training": _result_deciding(to_plain(self.config.training)),
+            "training": result_deciding(self.config.training),
             "seed": self.config.seed,
-        }
+        } | self.revision
         if self.validation is not None and self.config.data.validation is not None:
             identity["validation"] = self._content(self.config.data.validation)
         return f"encoders/{fingerprint(identity)}"
@@ -217,58 +241,37 @@ class Stages:
 
     # Evaluation
 
-    def vectors(self, arm: str, name: str, collection: Collection | None = None) -> ResultSet:
-        """Vectors of a collection's queries and passages by an arm's encoder; encoded now if they are not there."""
-        options = self.config.evaluation
-        encoder = self.encoder(arm)
-        identity = {"stage": "encode", "version": VERSION, "encoder": encoder.name, "precision": options.precision}
-        key = f"vectors/{fingerprint(identity | {'collection': self._content(self._evaluated(name))})}"
-        if not result_set_exists(self.store, key):
-            from jobs.encoding import write_collection_vectors
+    @cached_property
+    def _judging(self) -> "EvaluationStage":
+        from jobs.evaluation_stage import EvaluationStage
 
-            about = {"stage": "encode", "encoder": encoder.name, "collection": name, "precision": options.precision}
-            with write_result_set(self.store, key, about) as folder:
-                write_collection_vectors(
-                    folder, encoder.folder / ENCODER_FOLDER, collection or self.collection(name), options
-                )
-        return open_result_set(self.store, key)
+        return EvaluationStage(self)
+
+    def collection(self, name: str) -> Collection:
+        """A collection to evaluate on, by its name in `data.evaluation`."""
+        return self._judging.collection(name)
+
+    def vectors(self, arm: str, name: str) -> ResultSet:
+        """Vectors of a collection's queries and passages by an arm's encoder; encoded now if they are not there."""
+        return self._judging.vectors(arm, name)
 
     def evaluation_name(self, arm: str, name: str) -> str:
-        """Name of an evaluation."""
-        identity: dict[str, Any] = {
-            "stage": "evaluate",
-            "version": VERSION,
-            "collection": self._content(self._evaluated(name)),
-        }
-        if arm == BM25:
-            return f"evaluations/{fingerprint(identity | {'retriever': BM25})}"
-        encoder, precision = self.encoder(arm).name, self.config.evaluation.precision
-        return f"evaluations/{fingerprint(identity | {'retriever': encoder, 'precision': precision})}"
+        """Name of an evaluation of the queries as they are."""
+        return self._judging.evaluation_name(arm, name)
 
     def evaluation(self, arm: str, name: str) -> ResultSet:
         """How an arm (or BM25, or the untrained encoder) does on a collection; evaluated now if it is not there."""
-        key = self.evaluation_name(arm, name)
-        if not result_set_exists(self.store, key):
-            from retrieval.evaluate import write_evaluation
+        return self._judging.evaluation(arm, name)
 
-            _logger.info("evaluating %s on %s", arm, name)
-            evaluation = self._evaluate(arm, name)
-            with write_result_set(
-                self.store, key, {"stage": "evaluate", "retriever": arm, "collection": name}
-            ) as folder:
-                write_evaluation(folder, evaluation)
-        return open_result_set(self.store, key)
+    def perturbed(self, arm: str, name: str) -> dict[str, ResultSet]:
+        """The same under every perturbation of `evaluation.perturbations`, by its name."""
+        wanted = self.config.evaluation.perturbations
+        return {perturbation: self._judging.perturbed(arm, name, perturbation) for perturbation in wanted}
 
-    def _evaluate(self, arm: str, name: str) -> Any:
-        collection = self.collection(name)
-        if arm == BM25:
-            from retrieval.bm25 import bm25_evaluation
-
-            return bm25_evaluation(collection)
-        from jobs.encoding import read_collection_vectors
-        from retrieval.evaluate import evaluate_vectors
-
-        return evaluate_vectors(collection, *read_collection_vectors(self.vectors(arm, name, collection).folder))
+    def throughput(self, arm: str, name: str) -> ResultSet | None:
+        """How fast a trained arm's encoder is, where `evaluation.throughput` asks for it."""
+        wanted = self.config.evaluation.throughput and arm in self.config.all_arms
+        return self._judging.throughput(arm, name) if wanted else None
 
     def retrievers(self) -> list[str]:
         """Everything that is evaluated: the arms, then the baselines."""
@@ -278,12 +281,3 @@ class Stages:
 
 def _shuffled(group: Group) -> str:
     return fingerprint(group.id)
-
-
-def _result_deciding(training: Mapping[str, Any]) -> dict[str, Any]:
-    """The training fields that decide its result."""
-    fields = {name: value for name, value in training.items() if name not in _NOT_IN_A_RESULT["training"]}
-    for part in ("feed", "engine"):
-        fields[part] = {name: value for name, value in fields[part].items() if name not in _NOT_IN_A_RESULT[part]}
-    fields.pop("checkpoint")
-    return fields
