@@ -94,10 +94,18 @@ def load_backbone(folder: Path, config: EncoderConfig) -> tuple["PreTrainedModel
 
 
 def fresh_backbone(fresh: FreshConfig, config: EncoderConfig, vocabulary_size: int) -> tuple["PreTrainedModel", int]:
-    """A small XLM-R with new weights, drawn from torch's CPU generator: seed it."""
+    """A small transformer with new weights, drawn from torch's CPU generator: seed it."""
+    positions = max(_MIN_POSITIONS, config.max_query_tokens, config.max_passage_tokens)
+    if config.dropout is not None:
+        fresh = fresh.model_copy(update={"dropout": config.dropout})
+    make = _fresh_m2m100 if fresh.architecture == "m2m100" else _fresh_xlm_roberta
+    model = make(fresh, config.attention, vocabulary_size, positions).eval()
+    return model, _finish(model, config, "fresh")
+
+
+def _fresh_xlm_roberta(fresh: FreshConfig, attention: str, vocabulary_size: int, positions: int) -> "PreTrainedModel":
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
-    positions = max(_MIN_POSITIONS, config.max_query_tokens, config.max_passage_tokens)
     model_config = XLMRobertaConfig(
         vocab_size=vocabulary_size,
         hidden_size=fresh.hidden,
@@ -108,12 +116,28 @@ def fresh_backbone(fresh: FreshConfig, config: EncoderConfig, vocabulary_size: i
         attention_probs_dropout_prob=fresh.dropout,
         max_position_embeddings=positions + 2,  # XLM-R counts positions from the padding id + 1
         type_vocab_size=1,
-        attn_implementation=config.attention,  # type: ignore[call-arg]
+        attn_implementation=attention,  # type: ignore[call-arg]
     )
-    if config.dropout is not None:
-        _set_dropout(model_config, config.dropout)
-    model = XLMRobertaModel(model_config, add_pooling_layer=False).eval()
-    return model, _finish(model, config, "fresh")
+    return XLMRobertaModel(model_config, add_pooling_layer=False)
+
+
+def _fresh_m2m100(fresh: FreshConfig, attention: str, vocabulary_size: int, positions: int) -> "PreTrainedModel":
+    from transformers import M2M100Config
+    from transformers.models.m2m_100.modeling_m2m_100 import M2M100Encoder
+
+    model_config = M2M100Config(
+        vocab_size=vocabulary_size,
+        d_model=fresh.hidden,
+        encoder_layers=fresh.layers,
+        encoder_attention_heads=fresh.heads,
+        encoder_ffn_dim=fresh.intermediate,
+        dropout=fresh.dropout,
+        attention_dropout=fresh.dropout,
+        encoder_layerdrop=0.0,
+        max_position_embeddings=positions,
+        attn_implementation=attention,  # type: ignore[call-arg]
+    )
+    return M2M100Encoder(model_config)
 
 
 def save_backbone(model: "PreTrainedModel", folder: Path, state: Mapping[str, torch.Tensor]) -> None:

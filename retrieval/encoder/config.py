@@ -16,7 +16,10 @@ DEFAULT_POOLING: PoolingName = "mean"
 
 
 class FreshConfig(Config):
-    """A small XLM-R-shaped encoder from scratch, with a tokenizer trained on the texts at hand."""
+    """A small encoder from scratch, with a tokenizer trained on the texts at hand."""
+
+    architecture: Literal["xlm_roberta", "m2m100"] = "xlm_roberta"
+    """Whose layers and tokenizer: XLM-R's, or those of M2M100's encoder, which reads the language of each text."""
 
     layers: PositiveInt = 4
     """Transformer layers."""

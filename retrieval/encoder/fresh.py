@@ -15,7 +15,7 @@ from cluster.errors import ConfigError, DataError
 from retrieval.encoder.backbones import fresh_backbone
 from retrieval.encoder.config import EncoderConfig, FreshConfig
 from retrieval.encoder.dual import IDENTITY, Dense, DualEncoder
-from retrieval.encoder.tokens import Tokens, unigram_tokens
+from retrieval.encoder.tokens import Tokens, m2m100_tokens, unigram_tokens
 from retrieval.records import Group
 
 CHARACTERS_PER_LANGUAGE = 500_000
@@ -57,8 +57,8 @@ def build_fresh(config: EncoderConfig, texts: Iterable[str]) -> tuple[DualEncode
     fresh = config.fresh
     if fresh is None:
         raise ConfigError("fresh: missing; say what the fresh encoder shall be like")
-    pieces, character_map = train_pieces(_with_prefixes(texts, config), fresh)
-    tokens = unigram_tokens(pieces, character_map, config)
+    model = train_sentencepiece(_with_prefixes(texts, config), fresh)
+    tokens = (m2m100_tokens if fresh.architecture == "m2m100" else unigram_tokens)(model, config)
     with drawn_with(fresh.seed):
         backbone, width = fresh_backbone(fresh, config, tokens.vocabulary_size)
         dense = [Dense(width, config.projection, bias=False, activation=IDENTITY)] if config.projection else []
@@ -74,14 +74,13 @@ def drawn_with(seed: int) -> Iterator[None]:
         yield
 
 
-def train_pieces(texts: Iterable[str], fresh: FreshConfig) -> tuple[list[tuple[str, float]], bytes]:
+def train_sentencepiece(texts: Iterable[str], fresh: FreshConfig) -> bytes:
     """Train a Unigram model as XLM-R's was (SentencePiece, NMT-NFKC normalisation).
 
     Returns:
-        Pieces with their log probabilities, by id, beginning with <s> <pad> </s> <unk> <mask>; and the normalisation
-        as SentencePiece's precompiled map of characters.
+        The model file; its pieces begin with <s> <pad> </s> <unk> <mask>.
     """
-    from sentencepiece import SentencePieceTrainer, sentencepiece_model_pb2
+    from sentencepiece import SentencePieceTrainer
 
     iterator = iter(texts)
     first = next(iterator, None)
@@ -108,8 +107,7 @@ def train_pieces(texts: Iterable[str], fresh: FreshConfig) -> tuple[list[tuple[s
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"fresh.vocabulary {fresh.vocabulary}: no tokenizer could be trained ({reason})") from error
-    trained = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue())  # type: ignore[attr-defined]
-    return [(piece.piece, piece.score) for piece in trained.pieces], trained.normalizer_spec.precompiled_charsmap
+    return model.getvalue()
 
 
 def _with_prefixes(texts: Iterable[str], config: EncoderConfig) -> Iterator[str]:

@@ -178,14 +178,31 @@ def load_tokens(folder: Path, config: EncoderConfig) -> Tokens:
         raise ConfigError(f"{folder}: {error}") from None
 
 
-def unigram_tokens(pieces: Sequence[tuple[str, float]], character_map: bytes, config: EncoderConfig) -> Tokens:
-    """An XLM-R tokenizer over pieces and their log probabilities; the first are <s> <pad> </s> <unk> <mask>."""
+def unigram_tokens(model: bytes, config: EncoderConfig) -> Tokens:
+    """An XLM-R tokenizer over a SentencePiece model whose first pieces are <s> <pad> </s> <unk> <mask>."""
+    from sentencepiece import sentencepiece_model_pb2
     from transformers import XLMRobertaTokenizer
 
+    trained = sentencepiece_model_pb2.ModelProto.FromString(model)  # type: ignore[attr-defined]
     # Annotated as str there, and handed to Rust, which takes bytes.
-    options: dict[str, Any] = {"_spm_precompiled_charsmap": character_map}
-    tokenizer = XLMRobertaTokenizer(vocab=list(pieces), **options)
+    options: dict[str, Any] = {"_spm_precompiled_charsmap": trained.normalizer_spec.precompiled_charsmap}
+    tokenizer = XLMRobertaTokenizer(vocab=[(piece.piece, piece.score) for piece in trained.pieces], **options)
     return Tokens(tokenizer, config)
+
+
+def m2m100_tokens(model: bytes, config: EncoderConfig) -> Tokens:
+    """M2M100's tokenizer, with its tokens for 100 languages, over the same kind of SentencePiece model."""
+    from sentencepiece import SentencePieceProcessor
+    from transformers import M2M100Tokenizer
+
+    processor = SentencePieceProcessor(model_proto=model)
+    vocabulary = {processor.id_to_piece(number): number for number in range(processor.get_piece_size())}
+    with tempfile.TemporaryDirectory() as name:
+        vocabulary_file, model_file = Path(name) / "vocab.json", Path(name) / "sentencepiece.bpe.model"
+        vocabulary_file.write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+        model_file.write_bytes(model)
+        M2M100Tokenizer(str(vocabulary_file), str(model_file)).save_pretrained(name)
+        return load_tokens(Path(name), config)
 
 
 def _saved_files(tokenizer: "PreTrainedTokenizerBase") -> dict[str, bytes]:

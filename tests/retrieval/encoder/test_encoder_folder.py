@@ -23,8 +23,8 @@ FRESH = FreshConfig(layers=2, hidden=32, heads=4, intermediate=48, vocabulary=40
 SHORT = {"max_query_tokens": 10, "max_passage_tokens": 24}
 
 
-def of_fresh(texts: list[str], **fields: object) -> tuple[DualEncoder, Tokens]:
-    encoder, tokens = build_encoder(EncoderConfig(fresh=FRESH, **SHORT, **fields), texts)
+def of_fresh(texts: list[str], fresh: FreshConfig = FRESH, **fields: object) -> tuple[DualEncoder, Tokens]:
+    encoder, tokens = build_encoder(EncoderConfig(fresh=fresh, **SHORT, **fields), texts)
     for parameter in encoder.backbone.parameters():  # further apart than freshly drawn weights leave the vectors
         parameter.data *= 5
     return encoder, tokens
@@ -107,11 +107,15 @@ def test_m2m100_keeps_its_encoder_and_sentence_transformers_reads_it_one_languag
         np.testing.assert_allclose(theirs.encode_document(texts), vectors, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["fresh", "labse_folder", "m2m100_folder"])
+@pytest.mark.parametrize("kind", ["fresh", "fresh_m2m100", "labse_folder", "m2m100_folder"])
 def test_save_and_load_change_nothing(
     tmp_path: Path, kind: str, texts: list[str], request: pytest.FixtureRequest
 ) -> None:
-    made = of_fresh(texts, projection=12) if kind == "fresh" else of_folder(request.getfixturevalue(kind))
+    if kind.startswith("fresh"):
+        architecture = "m2m100" if kind == "fresh_m2m100" else "xlm_roberta"
+        made = of_fresh(texts, FRESH.model_copy(update={"architecture": architecture}), projection=12)
+    else:
+        made = of_folder(request.getfixturevalue(kind))
     save_encoder(tmp_path / "one", *made)
     encoder, tokens = load_encoder(tmp_path / "one")
     assert tokens.fingerprint == made[1].fingerprint

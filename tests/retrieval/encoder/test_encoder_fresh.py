@@ -20,6 +20,7 @@ from retrieval.records import Group, Pair
 
 FRESH = FreshConfig(layers=2, hidden=32, heads=2, intermediate=48, vocabulary=400, seed=5)
 CONFIG = EncoderConfig(fresh=FRESH, projection=16)
+M2M100 = EncoderConfig(fresh=FRESH.model_copy(update={"architecture": "m2m100"}), projection=16)
 
 
 def weights_name(encoder: DualEncoder) -> str:
@@ -29,8 +30,9 @@ def weights_name(encoder: DualEncoder) -> str:
     return digest.hexdigest()
 
 
-def test_another_process_builds_the_same_encoder(tmp_path: Path, texts: list[str]) -> None:
-    encoder, tokens = build_encoder(CONFIG, texts * 3)
+@pytest.mark.parametrize("config", [CONFIG, M2M100], ids=["xlm_roberta", "m2m100"])
+def test_another_process_builds_the_same_encoder(tmp_path: Path, config: EncoderConfig, texts: list[str]) -> None:
+    encoder, tokens = build_encoder(config, texts * 3)
     script = (
         "import json, sys\n"
         "from retrieval.encoder.folder import build_encoder, save_encoder\n"
@@ -40,7 +42,7 @@ def test_another_process_builds_the_same_encoder(tmp_path: Path, texts: list[str
     )
     subprocess.run(
         [sys.executable, "-c", script],
-        input=json.dumps([texts * 3, CONFIG.model_dump(), str(tmp_path)]),
+        input=json.dumps([texts * 3, config.model_dump(), str(tmp_path)]),
         env={**os.environ, "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "true"},
         text=True,
         check=True,
@@ -50,6 +52,21 @@ def test_another_process_builds_the_same_encoder(tmp_path: Path, texts: list[str
     other, other_tokens = load_encoder(tmp_path)
     assert other_tokens.fingerprint == tokens.fingerprint
     assert weights_name(other) == weights_name(encoder)
+    assert type(other.backbone) is type(encoder.backbone)
+
+
+def test_a_fresh_m2m100_reads_the_language_of_each_text(texts: list[str]) -> None:
+    encoder, tokens = build_encoder(M2M100.model_copy(update={"dropout": 0.25, "attention": "eager"}), texts)
+    backbone = encoder.backbone.config
+    assert type(encoder.backbone).__name__ == "M2M100Encoder" and tokens.marks_languages
+    assert (backbone.encoder_layers, backbone.d_model, backbone.encoder_ffn_dim) == (2, 32, 48)
+    assert (backbone.dropout, backbone.attention_dropout, backbone.encoder_layerdrop) == (0.25, 0.25, 0.0)
+    assert backbone.vocab_size == tokens.vocabulary_size > 100  # 100 of them are languages
+    german, english = tokens.encode(["Wo?", "Wo?"], "query", ["de", "eng_Latn"])
+    assert german[0] != english[0] and german[1:].tolist() == english[1:].tolist()
+    vectors = encoder(**{key: torch.from_numpy(ids) for key, ids in tokens.pad([german, german, english]).items()})
+    torch.testing.assert_close(vectors[0], vectors[1])
+    assert not torch.allclose(vectors[0], vectors[2])
 
 
 def test_weights_follow_the_seed_and_leave_the_global_state_alone(texts: list[str]) -> None:
