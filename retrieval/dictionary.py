@@ -8,12 +8,13 @@ Melamed, Computational Linguistics 26(2), 2000): a word has one translation per 
 of texts, not of occurrences. No alignment, no random start: the same groups give the same dictionary.
 
 Words are runs of letters. Scripts without spaces between words (Thai, Lao, Khmer, Burmese, Han, Kana, Tibetan) have no
-words by this rule, and their languages no entries.
+words by this rule, and their languages no entries but for words in other scripts (`coverage` tells).
 """
 
 import itertools
+import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,8 @@ import pyarrow.parquet as pq
 import regex
 
 from cluster.errors import DataError
+from cluster.storage import open_store
+from retrieval.groups import PreparedGroups
 from retrieval.records import Group
 
 if TYPE_CHECKING:
@@ -35,8 +38,11 @@ LEAST_SCORE = 10.83
 """Log-likelihood ratio that chance exceeds once in a thousand (chi-squared with one degree of freedom)."""
 
 _UNSPACED = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Han}\p{Hiragana}\p{Katakana}\p{Tibetan}"
-WORD = regex.compile(rf"[\p{{L}}--[{_UNSPACED}]][\p{{L}}\p{{M}}--[{_UNSPACED}]]*", regex.V1)
+# Persian and Indic spelling joins parts of a word by U+200C and U+200D.
+WORD = regex.compile(rf"[\p{{L}}--[{_UNSPACED}]][\p{{L}}\p{{M}}\u200c\u200d--[{_UNSPACED}]]*", regex.V1)
+_LETTER = regex.compile(r"\p{L}")
 _WORDS_AT_ONCE = 2048
+_MOST_LANGUAGES = 24
 _SCHEMA = pa.schema(
     {
         "source_language": pa.string(), "target_language": pa.string(), "word": pa.string(),
@@ -55,18 +61,23 @@ class Dictionary:
 
     def translation(self, word: str, source: str, target: str) -> str | None:
         """A word in another language; None where it has no entry. Case of the word does not matter."""
-        return self._by_languages.get(source, {}).get(target, {}).get(word.lower())
+        return self.translations(word, source).get(target)
+
+    def translations(self, word: str, source: str) -> Mapping[str, str]:
+        """Language -> translation, languages sorted; some may be the word itself, as names often are."""
+        return self._by_word.get(source, {}).get(word.lower(), {})
 
     def targets(self, source: str) -> tuple[str, ...]:
         """Languages that words of a language have entries for, sorted."""
-        return tuple(self._by_languages.get(source, ()))
+        pairs = self.entries.select(["source_language", "target_language"]).group_by(_SCHEMA.names[:2]).aggregate([])
+        return tuple(sorted(pair["target_language"] for pair in pairs.to_pylist() if pair["source_language"] == source))
 
     @cached_property
-    def _by_languages(self) -> dict[str, dict[str, dict[str, str]]]:
-        found: dict[str, dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
+    def _by_word(self) -> dict[str, dict[str, dict[str, str]]]:
+        found: dict[str, dict[str, dict[str, str]]] = defaultdict(dict)
         columns = [self.entries[name].to_pylist() for name in _SCHEMA.names[:4]]
         for source, target, word, translation in zip(*columns, strict=True):
-            found[source][target][word] = translation
+            found[source].setdefault(word, {})[sys.intern(target)] = translation
         return found
 
 
@@ -86,7 +97,7 @@ def induce_dictionary(
     by 2,048 x max_words pairs.
 
     Args:
-        groups: parallel texts; queries are compared with queries, passages with passages.
+        groups: parallel texts; queries are compared with queries, passages with passages, each passage once.
         languages: those wanted.
         partners: languages every entry must have on one side; all where none are named. 205 languages have 20,910
             pairs: name a few.
@@ -106,6 +117,59 @@ def induce_dictionary(
             rows += _both_directions(first, second, vocabularies, *found)
     entries = pa.concat_tables([_SCHEMA.empty_table(), *rows])
     return Dictionary(entries.sort_by([(name, "ascending") for name in _SCHEMA.names[:3]]).combine_chunks())
+
+
+def dictionary_of(groups: PreparedGroups) -> Dictionary:
+    """Translations between the languages of prepared groups; every source has its turn, whatever its size.
+
+    Between all of them up to 24 languages; beyond, between each and the one that most groups have.
+    """
+    size_of: Counter[str] = Counter()
+    for source in groups.sources:
+        size_of.update(dict.fromkeys(source.languages, source.num_groups))
+    languages = sorted(size_of)
+    widest = min(languages, key=lambda language: (-size_of[language], language))
+    partners = [widest] if len(languages) > _MOST_LANGUAGES else None
+    return induce_dictionary(in_turns(groups), languages, partners=partners)
+
+
+def in_turns(groups: PreparedGroups) -> Iterator[Group]:
+    """All groups in two languages or more, one of each source in turn as long as it has any."""
+    sources = [source.iter_groups() for source in groups.sources if len(source.languages) > 1]
+    rounds = itertools.zip_longest(*sources)
+    return (group for one_of_each in rounds for group in one_of_each if group is not None)
+
+
+def coverage(dictionary: Dictionary, groups: Iterable[Group]) -> dict[str, float]:
+    """Language -> share of the letters of its texts that stand in words with a translation other than themselves."""
+    letters: Counter[str] = Counter()
+    translated: Counter[str] = Counter()
+    for texts in _parallel_texts(groups):
+        for language, text in texts.items():
+            letters[language] += len(_LETTER.findall(text))
+            for word in WORD.findall(text):
+                if any(found.lower() != word.lower() for found in dictionary.translations(word, language).values()):
+                    translated[language] += len(_LETTER.findall(word))
+    return {language: translated[language] / max(letters[language], 1) for language in sorted(letters)}
+
+
+@dataclass(frozen=True)
+class StoredDictionary:
+    """A dictionary in a folder. Holds its place only, so it travels cheaply between processes."""
+
+    folder: Path
+    root: str = ""
+    """URI of the store it is from, where that is known."""
+    name: str = ""
+    """Its result set in it."""
+
+    def read(self) -> Dictionary:
+        """Read it, fetched from its store where this machine has no copy.
+
+        Raises:
+            DataError: see `read_dictionary`.
+        """
+        return read_dictionary(open_store(self.root).fetch_folder(self.name) if self.root else self.folder)
 
 
 def write_dictionary(folder: Path, dictionary: Dictionary) -> None:
@@ -199,9 +263,14 @@ class _TextsOfWords:
 
 
 def _parallel_texts(groups: Iterable[Group]) -> Iterator[dict[str, str]]:
+    """Queries and passages; a passage under several questions once, or its words would seem to meet often."""
+    seen = set()
     for group in groups:
         yield {language: pair.query for language, pair in group.pairs.items()}
-        yield {language: pair.passage for language, pair in group.pairs.items()}
+        passage = (group.passage_id, frozenset(group.pairs))
+        if passage not in seen or not group.passage_id:
+            seen.add(passage)
+            yield {language: pair.passage for language, pair in group.pairs.items()}
 
 
 def _mutually_best(first: _Vocabulary, second: _Vocabulary, least_texts: int) -> tuple[np.ndarray, ...]:

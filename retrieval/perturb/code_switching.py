@@ -38,10 +38,10 @@ def code_switched(
         targets: languages to draw from; all that the dictionary has for this one where none are named.
         share: of the words that have a translation, so many are replaced (rounded, at least one).
     """
-    others = [target for target in targets or dictionary.targets(language) if target != language]
     choices = []
     for match in WORD.finditer(text):
-        found = [translation for other in others if (translation := dictionary.translation(match[0], language, other))]
+        known = dictionary.translations(match[0], language)
+        found = [known[target] for target in targets or known if target in known]
         found = [translation for translation in found if translation.lower() != match[0].lower()]
         if found:
             choices.append((match, found))

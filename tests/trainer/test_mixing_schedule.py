@@ -104,4 +104,4 @@ def test_a_wrong_mix_is_one_line_that_names_the_field(fields: dict[str, object],
 
 def test_decimal_shares_are_exact() -> None:
     config = build_config(MixingConfig, {"mix": {"mono": 0.1, "cross": 0.2, "multi": 0.7}})
-    assert list(config.mix[0].shares.values()) == [Fraction(1, 10), Fraction(1, 5), Fraction(7, 10)]
+    assert list(config.mix[0].shares.values()) == [Fraction(1, 10), Fraction(1, 5), Fraction(7, 10), Fraction(0)]

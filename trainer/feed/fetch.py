@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from retrieval.groups import GroupSource, PreparedGroups
-from trainer.mixing.plan import GlobalBatch
+from trainer.feed.switch import CodeSwitcher
+from trainer.mixing.plan import CODE_SWITCHED, GlobalBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,19 @@ class Fetcher:
         groups: the prepared groups.
         cached_rows: rows to keep; the row group used longest ago goes first.
         hard_negatives: negatives to add per query, at most.
+        switcher: switches the texts of code-switched slots; needed where the plan has any.
     """
 
-    def __init__(self, groups: PreparedGroups, cached_rows: int, hard_negatives: int = 0) -> None:
+    def __init__(
+        self,
+        groups: PreparedGroups,
+        cached_rows: int,
+        hard_negatives: int = 0,
+        switcher: CodeSwitcher | None = None,
+    ) -> None:
         self._sources = groups.sources
         self._hard_negatives = hard_negatives
+        self._switcher = switcher
         self._capacity = max(cached_rows // groups.row_group_rows, 1)
         self._cache: OrderedDict[tuple[int, int], _RowGroup] = OrderedDict()
         self.row_groups_read = 0
@@ -46,7 +55,7 @@ class Fetcher:
         """The texts of every slot of a batch or of a rank's share."""
         source = self._sources[batch.source]
         row_group, place = np.divmod(batch.row, source.row_group_rows)
-        return [
+        slots = [
             self._slot(
                 source, self._row_group(batch.source, int(number)), int(row), int(query), passages[passages >= 0]
             )
@@ -54,6 +63,10 @@ class Fetcher:
                 row_group, place, batch.query_language, batch.passage_language, strict=True
             )
         ]
+        for number in np.flatnonzero(batch.kind == CODE_SWITCHED).tolist():
+            assert self._switcher is not None, "the plan has code-switched batches, but the feed has no dictionary"
+            slots[number] = self._switcher.switched(slots[number], batch.step)
+        return slots
 
     def _slot(self, source: GroupSource, rows: "_RowGroup", row: int, query: int, passages: np.ndarray) -> SlotTexts:
         languages = [source.languages[language] for language in passages.tolist()]

@@ -13,12 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from cluster.errors import WorkError
+from retrieval.dictionary import StoredDictionary
 from retrieval.encoder.tokens import Tokens
 from retrieval.groups import PreparedGroups
 from trainer.feed.collate import FeedBatch, collate
 from trainer.feed.config import FeedConfig
 from trainer.feed.fetch import Fetcher
 from trainer.feed.payload import from_row, to_table
+from trainer.feed.switch import CodeSwitcher
 from trainer.mixing.plan import Plan
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class FeedSpec:
     config: FeedConfig
     num_steps: int
     """Steps of the whole run."""
+    dictionary: StoredDictionary | None = None
+    """What code-switched batches are switched by; needed where the plan has any."""
 
 
 class BatchMaker:
@@ -50,7 +54,7 @@ class BatchMaker:
         self._board = board
         # Two windows: the one in use and the one that the stream runs into. A rank sees its share of each.
         cached = 2 * (spec.plan.config.window_rows // world_size + 2 * spec.groups.row_group_rows)
-        self.fetcher = Fetcher(spec.groups.here(), cached, spec.config.hard_negatives)
+        self.fetcher = Fetcher(spec.groups.here(), cached, spec.config.hard_negatives, _switcher(spec))
 
     def make(self, step: int) -> FeedBatch:
         """The rank's share of one step."""
@@ -69,6 +73,12 @@ class BatchMaker:
 
                 ray.get(self._board.fail.remote(type(error).__name__, str(error)))
             raise
+
+
+def _switcher(spec: FeedSpec) -> CodeSwitcher | None:
+    if spec.dictionary is None:
+        return None
+    return CodeSwitcher(spec.dictionary.read(), spec.plan.config.code_switching, spec.plan.seed)
 
 
 def rank_stream(

@@ -7,7 +7,16 @@ from typing import Literal
 from pydantic import Field
 
 from cluster.config import Config
-from trainer.mixing.ratios import Knot, Mix
+from trainer.mixing.ratios import Kind, Knot, Mix
+
+
+class CodeSwitchingConfig(Config):
+    """How texts of code-switched batches are switched (docs/decisions/code-switched-batches.md); other kinds are not."""
+
+    share: float = Field(default=0.5, gt=0, le=1)
+    """Of a text's words that have a translation, so many are replaced, each into a language drawn for it."""
+    texts: Literal["both", "queries"] = "both"
+    """`both`: queries and passages, by draws of their own. `queries`: passages stay in their language."""
 
 
 class MixingConfig(Config):
@@ -27,6 +36,11 @@ class MixingConfig(Config):
     """Sources are drawn by size ** size_exponent (tau): 1 = by size, 0 = all alike."""
     window_rows: int = Field(default=16384, ge=1)
     """Groups that are shuffled with each other; larger mixes wider, smaller reads less (see rows.py)."""
+    code_switching: CodeSwitchingConfig = CodeSwitchingConfig()
+
+    def uses(self, kind: Kind) -> bool:
+        """Whether the mix has batches of a kind at any time."""
+        return any(knot.shares[kind] for knot in self.mix)
 
 
 @dataclass(frozen=True)
@@ -37,3 +51,11 @@ class SourceShape:
     languages: tuple[str, ...]
     num_groups: int
     row_group_rows: int
+    switchable: tuple[str, ...] | None = None
+    """Languages with a dictionary to switch by, as far as this source has them; None = all of its languages."""
+
+    @property
+    def switchable_numbers(self) -> tuple[int, ...]:
+        """Those languages as indices into `languages`."""
+        known = self.languages if self.switchable is None else self.switchable
+        return tuple(number for number, language in enumerate(self.languages) if language in known)

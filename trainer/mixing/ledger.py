@@ -8,7 +8,7 @@ import numpy as np
 
 from cluster.errors import WorkError
 from trainer.mixing.config import MixingConfig, SourceShape
-from trainer.mixing.plan import CROSS, MONO, MULTI, GlobalBatch
+from trainer.mixing.plan import CODE_SWITCHED, CROSS, MONO, MULTI, GlobalBatch
 from trainer.mixing.ratios import KINDS, RunningTotals
 
 
@@ -68,15 +68,22 @@ class Ledger:
             WorkError: a prefix of an exact schedule strayed by more than 1, or a batch broke its language rule.
         """
         off_diagonal = ~np.eye(len(self._languages), dtype=bool)
-        if self._pairs[MONO][off_diagonal].any():
-            raise WorkError("ledger: a monolingual batch held a pair in two languages; please report this bug")
+        for kind, meaning in ((MONO, "monolingual"), (CODE_SWITCHED, "code-switched")):
+            if self._pairs[kind][off_diagonal].any():
+                raise WorkError(f"ledger: a {meaning} batch held a pair in two languages; please report this bug")
         if self._pairs[CROSS][~off_diagonal].any():
             raise WorkError("ledger: a cross-lingual batch held a pair in one language; please report this bug")
-        limit = 1 if self._config.granularity == "batch" else len(KINDS)
+        limit = self._largest_deviation_allowed()
         if self._config.sampling == "exact" and self._config_is_plain() and self._deviation > limit:
             raise WorkError(
                 f"ledger: the realised mix strayed {float(self._deviation):.2f} from its share (at most {limit})"
             )
+
+    def _largest_deviation_allowed(self) -> int:
+        """In batches, or with granularity `slot` in slots: there sources of one language fill whole batches."""
+        if self._config.granularity == "batch" or all(len(source.languages) > 1 for source in self._sources):
+            return 1
+        return 1 + self._config.batch
 
     def _config_is_plain(self) -> bool:
         """Slot shares of a changing mix are interpolated by slot, not by step: there the figure is for information."""
@@ -131,7 +138,11 @@ class Ledger:
 
 
 def _counts(stored: Any, *shape: int) -> np.ndarray:
-    return np.zeros(shape, dtype=np.int64) if stored is None else np.array(stored, dtype=np.int64).reshape(shape)
+    """Counts out of a checkpoint, which may be from before the last kinds were known."""
+    counts = np.zeros(shape, dtype=np.int64)
+    if stored is not None:
+        counts[: len(stored)] = stored
+    return counts
 
 
 def _plain(value: float) -> int | float:

@@ -7,6 +7,9 @@ groups at the same steps and differ in languages only, which makes their compari
 
 A source with one language can only give monolingual batches. Such sources share at most the monolingual share of the
 steps; their batches are placed among the monolingual ones, again by an exact schedule.
+
+A code-switched batch is a monolingual one here, in one of the languages that a dictionary has words of; the feed
+replaces words (feed/switch.py).
 """
 
 from dataclasses import dataclass
@@ -23,7 +26,7 @@ from trainer.mixing.ratios import KINDS, Kind
 from trainer.mixing.rows import RowOrder
 from trainer.mixing.timeline import Moment, Timeline
 
-MONO, CROSS, MULTI = range(len(KINDS))
+MONO, CROSS, MULTI, CODE_SWITCHED = range(len(KINDS))
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,8 @@ class Plan:
         for number in np.unique(kind):
             slots = np.flatnonzero(kind == number)
             counters = moment.slots_before[number] + np.arange(len(slots))
-            if number == MONO:
-                query[slots] = self._choose("mono", source, self._mono_counters(counters), languages)
+            if number in (MONO, CODE_SWITCHED):
+                query[slots] = self._one_language(KINDS[number], source, counters)
                 passages[slots, 0] = query[slots]
             elif number == CROSS:
                 pair = self._choose("cross", source, counters, languages * (languages - 1))
@@ -122,9 +125,13 @@ class Plan:
                 passages[slots, :width] = self._parallel(source, counters, width)
         return query, passages
 
-    def _mono_counters(self, slot_counters: np.ndarray) -> np.ndarray:
-        """A whole monolingual batch shares one language, so batches are counted; with granularity `slot`, slots."""
-        return slot_counters // self.config.batch if self.config.granularity == "batch" else slot_counters
+    def _one_language(self, kind: Kind, source: SourceShape, slot_counters: np.ndarray) -> np.ndarray:
+        """A whole batch shares one language, so batches are counted; with granularity `slot`, slots."""
+        counters = slot_counters // self.config.batch if self.config.granularity == "batch" else slot_counters
+        if kind == "mono":
+            return self._choose(kind, source, counters, len(source.languages))
+        numbers = np.array(source.switchable_numbers)
+        return numbers[self._choose(kind, source, counters, len(numbers))]
 
     def _choose(self, purpose: Kind, source: SourceShape, counters: np.ndarray, choices: int) -> np.ndarray:
         key = key_of(self.seed, purpose, "languages", source.name)
@@ -155,10 +162,17 @@ def _check(config: MixingConfig, sources: tuple[SourceShape, ...]) -> None:
     most = max(len(source.languages) for source in sources)
     if most < 2 and any(knot.mono < 1 for knot in config.mix):
         raise ConfigError(
-            f"mixing.mix: cross and multi batches need groups in two languages or more, but every source has one "
+            f"mixing.mix: all but mono batches need groups in two languages or more, but every source has one "
             f"({', '.join(sorted({source.languages[0] for source in sources}))}); use mono: 1 or add parallel data"
         )
-    if config.positives > most and any(knot.multi for knot in config.mix):
+    for source in sources if config.uses("code_switched") else ():
+        if len(source.languages) > 1 and not source.switchable_numbers:
+            raise ConfigError(
+                f"mixing.mix: code_switched batches need a language with a dictionary, source {source.name} has none "
+                f"({', '.join(source.languages)}): too few parallel texts, or scripts without spaces between words; "
+                f"leave out the source or the kind, or raise data.min_groups so that it is merged"
+            )
+    if config.positives > most and config.uses("multi"):
         raise ConfigError(
             f"mixing.positives: {config.positives} parallel passages asked for, but no source has over {most} languages"
         )

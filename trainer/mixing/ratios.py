@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from cluster.config import Config, Share
 
-Kind = Literal["mono", "cross", "multi"]
+Kind = Literal["mono", "cross", "multi", "code_switched"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MAX_DENOMINATOR = 1_000_000
 
@@ -27,6 +27,8 @@ class Knot(Config):
     """Share of cross-lingual batches: query and passage of every pair in different languages."""
     multi: Share = Fraction(0)
     """Share of multilingual batches: passages in several languages at once for each query."""
+    code_switched: Share = Fraction(0)
+    """Share of code-switched batches: monolingual ones with words of their texts in other languages."""
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> "Knot":
@@ -49,7 +51,7 @@ class Knot(Config):
     @property
     def shares(self) -> dict[Kind, Fraction]:
         """Share of each kind, in the order of `KINDS`."""
-        return {"mono": self.mono, "cross": self.cross, "multi": self.multi}
+        return {kind: getattr(self, kind) for kind in KINDS}
 
 
 def _decimal(share: Fraction) -> str:
