@@ -1,6 +1,8 @@
-"""A collection's texts -> two files of vectors, and back."""
+"""A collection's texts -> vectors: all of them into two files and back, some queries anew, or against the clock."""
 
+import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,26 +16,46 @@ QUERIES, PASSAGES = "queries", "passages"
 
 def write_collection_vectors(folder: Path, encoder: Path, collection: Collection, options: EvaluationConfig) -> None:
     """Encode queries and passages of a collection into `queries/` and `passages/`, rows in the collection's order."""
-    model, tokens = load_encoder(encoder)
+    encode = _encode_with(encoder, options, progress=True)
     names = np.array(collection.languages)
     for part, texts, role, language in (
         (QUERIES, collection.query_texts, "query", collection.query_language),
         (PASSAGES, collection.passage_texts, "passage", collection.passage_language),
     ):
-        vectors = encode_texts(
-            model,
-            tokens,
-            texts,
-            role,  # type: ignore[arg-type]
-            languages=names[language].tolist(),
-            max_tokens_per_batch=options.max_tokens_per_batch,
-            precision=options.precision,
-            progress=True,
-        )
         (folder / part).mkdir()
-        write_vectors(folder / part, vectors)
+        write_vectors(folder / part, encode(texts, role, names[language].tolist()))
+
+
+def encode_queries(encoder: Path, collection: Collection, rows: np.ndarray, options: EvaluationConfig) -> np.ndarray:
+    """Vectors of the queries in the rows given (R), (R, D)."""
+    texts = [collection.query_texts[row] for row in rows]
+    languages = np.array(collection.languages)[collection.query_language[rows]].tolist()
+    return _encode_with(encoder, options, progress=True)(texts, "query", languages)
+
+
+def measure_throughput(
+    encoder: Path, collection: Collection, vectors: Path, options: EvaluationConfig
+) -> dict[str, Any]:
+    """How fast an encoder encodes texts of a collection and searches its vectors; see `throughput_of`."""
+    from retrieval.throughput import throughput_on
+
+    _, passage_vectors = read_collection_vectors(vectors)
+    return throughput_on(_encode_with(encoder, options), collection, passage_vectors)
 
 
 def read_collection_vectors(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of the queries (Q, D) and of the passages (P, D), memory-mapped."""
     return read_vectors(folder / QUERIES), read_vectors(folder / PASSAGES)
+
+
+def _encode_with(encoder: Path, options: EvaluationConfig, progress: bool = False) -> Any:
+    """Texts, role, languages -> vectors, by the encoder in a folder."""
+    model, tokens = load_encoder(encoder)
+    return functools.partial(
+        encode_texts,
+        model,
+        tokens,
+        max_tokens_per_batch=options.max_tokens_per_batch,
+        precision=options.precision,
+        progress=progress,
+    )

@@ -1,4 +1,4 @@
-"""A collection in, the evaluation of a lexical baseline out: BM25 over the passages of all languages, by bm25s.
+"""A collection in, the scores of a lexical baseline out: BM25 over the passages of all languages, by bm25s.
 
 Texts become NFKC, case-folded words: runs of letters, marks and digits. Scripts written without spaces (Thai, Lao,
 Khmer, Burmese, Han, Kana) give overlapping pairs of characters (grapheme clusters) instead; a single character stands
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import regex
 
-from retrieval.evaluate import Evaluation, evaluate_scores
+from retrieval.evaluate import ScoreRows
 from retrieval.records import Collection
 
 _UNSPACED = r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Han}\p{Hiragana}\p{Katakana}ー]\p{M}*"
@@ -32,8 +32,8 @@ def lexical_units(text: str) -> list[str]:
     return units
 
 
-def bm25_evaluation(collection: Collection) -> Evaluation:
-    """Evaluate BM25 (Lucene's variant, k1 = 1.5, b = 0.75) in all settings, over whole rankings, ties by row.
+def bm25_scores(collection: Collection) -> ScoreRows:
+    """Scores of BM25 (Lucene's variant, k1 = 1.5, b = 0.75) for all passages; what `evaluate_scores_to` asks for.
 
     One index holds the passages of all languages, as the pool of the multilingual setting does, so document
     frequencies and lengths are those of the pool. Across languages little more than names and numbers can match.
@@ -49,4 +49,4 @@ def bm25_evaluation(collection: Collection) -> Evaluation:
             out[row] = index.get_scores_from_ids(terms) if terms else 0.0
         return out
 
-    return evaluate_scores(collection, score_rows)
+    return score_rows

@@ -8,7 +8,8 @@ multi     passages of all languages      query language
 A query without a relevant passage in a pool is not part of that setting. Macro averages are means over the queries of
 each (query language, pool), then over those. Nothing is kept of a tile of scores but its measures, so memory does not
 grow with queries x passages. With very many languages the measures per query are what grows (205 languages: 43 million
-rows); `evaluate_vectors_to` writes them to a file as they come and keeps sums only.
+rows); `evaluate_vectors_to` and `evaluate_scores_to` write them to a file as they come and keep sums only, at the
+same speed, so every run uses them. `evaluate_vectors` and `evaluate_scores` give the same records in memory.
 """
 
 import json
@@ -89,22 +90,18 @@ def evaluate_vectors_to(
     tile_bytes: int = TILE_BYTES,
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
-    """Evaluate as `evaluate_vectors` and write the three files of `write_evaluation`, records never all in memory.
+    """Evaluate as `evaluate_vectors` and write the three files of an evaluation, records never all in memory.
 
     Args:
-        folder: where the files go (the staging folder of a result set).
+        folder: where `per_query.parquet`, `per_query_bias.parquet` and `summary.json` go (the staging folder of a
+            result set).
 
     Returns:
         The summary.
     """
     num_queries, num_passages = len(collection.query_texts), len(collection.passage_texts)
     scores = vector_scores(collection.name, query_vectors, passage_vectors, num_queries, num_passages)
-    with RecordsWriter(folder / PER_QUERY, collection) as file:
-        totals = _totals(collection, scores, tile_bytes, file.add)
-        file.add(totals.all_languages)
-    summary = summarise(collection, totals.sums, totals.bias, totals.language_counts, resamples)
-    _write_the_rest(folder, bias_table(collection, totals.bias), summary)
-    return summary
+    return _evaluate_to(folder, collection, scores, tile_bytes, resamples)
 
 
 def evaluate_scores(
@@ -116,7 +113,22 @@ def evaluate_scores(
         DataError: the score rows have another shape than (queries asked for, passages).
         WorkError: a score is NaN or infinite.
     """
+    return _evaluate(collection, _checked(collection, score_rows), tile_bytes, resamples)
 
+
+def evaluate_scores_to(
+    folder: Path,
+    collection: Collection,
+    score_rows: ScoreRows,
+    *,
+    tile_bytes: int = TILE_BYTES,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """Evaluate as `evaluate_scores` and write as `evaluate_vectors_to`; the summary."""
+    return _evaluate_to(folder, collection, _checked(collection, score_rows), tile_bytes, resamples)
+
+
+def _checked(collection: Collection, score_rows: ScoreRows) -> ScoreRows:
     def checked(first: int, end: int, out: np.ndarray) -> np.ndarray:
         scores = np.ascontiguousarray(score_rows(first, end, out), dtype=np.float32)
         if scores.shape != out.shape:
@@ -125,7 +137,7 @@ def evaluate_scores(
             raise WorkError(f"{collection.name}: scores of queries {first} to {end - 1} hold NaN or infinite numbers")
         return scores
 
-    return _evaluate(collection, checked, tile_bytes, resamples)
+    return checked
 
 
 def _evaluate(collection: Collection, score_rows: ScoreRows, tile_bytes: int, resamples: int) -> Evaluation:
@@ -136,6 +148,19 @@ def _evaluate(collection: Collection, score_rows: ScoreRows, tile_bytes: int, re
         per_query_bias=bias_table(collection, totals.bias),
         summary=summarise(collection, totals.sums, totals.bias, totals.language_counts, resamples),
     )
+
+
+def _evaluate_to(
+    folder: Path, collection: Collection, score_rows: ScoreRows, tile_bytes: int, resamples: int
+) -> dict[str, Any]:
+    with RecordsWriter(folder / PER_QUERY, collection) as file:
+        totals = _totals(collection, score_rows, tile_bytes, file.add)
+        file.add(totals.all_languages)
+    summary = summarise(collection, totals.sums, totals.bias, totals.language_counts, resamples)
+    write_rows(bias_table(collection, totals.bias), folder / PER_QUERY_BIAS)
+    text = json.dumps(summary, ensure_ascii=False, indent=1, allow_nan=False)
+    (folder / SUMMARY).write_text(text, encoding="utf-8")
+    return summary
 
 
 @dataclass(frozen=True)
@@ -205,20 +230,8 @@ def _without_own(score_QP: np.ndarray, own_Q: np.ndarray, buffer: np.ndarray) ->
     return score_QP
 
 
-def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """Write the three files of an evaluation into a folder (the staging folder of a result set)."""
-    write_rows(evaluation.per_query, folder / PER_QUERY)
-    _write_the_rest(folder, evaluation.per_query_bias, evaluation.summary)
-
-
-def _write_the_rest(folder: Path, per_query_bias: pa.Table, summary: dict[str, Any]) -> None:
-    write_rows(per_query_bias, folder / PER_QUERY_BIAS)
-    text = json.dumps(summary, ensure_ascii=False, indent=1, allow_nan=False)
-    (folder / SUMMARY).write_text(text, encoding="utf-8")
-
-
 def read_evaluation(folder: Path) -> Evaluation:
-    """Read what `write_evaluation` wrote.
+    """Read the three files of an evaluation.
 
     Raises:
         DataError: a file is missing or damaged; it is named.

@@ -1,11 +1,11 @@
-"""An encoder and perturbations in, how much worse it does on perturbed queries out.
+"""A retriever's evaluations of queries as they are and of perturbed ones in, how much worse it does out.
 
 Passages and judgements stay as they are, so the same rankings are asked for in other words. A query that a perturbation
 cannot change (no diacritics to lose, no word in the dictionary) is left out of its comparison and counted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,95 +14,86 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cluster.errors import DataError
-from retrieval.evaluate import Evaluation, evaluate_vectors, write_evaluation
+from retrieval.evaluate import PER_QUERY
 from retrieval.measures.statistics import RESAMPLES, bootstrap_means, design_of, macro_mean, percentile_intervals
 from retrieval.per_query import CROSS, MONO, MULTI
-from retrieval.perturb.perturbation import PERTURBATIONS, Perturbation, perturbed_queries
+from retrieval.perturb.perturbation import Perturbation, perturbed_queries
 from retrieval.records import Collection
 
-ROBUSTNESS, PERTURBED_QUERIES = "robustness.parquet", "perturbed_queries.parquet"
-CLEAN = "clean"
+DROPS, PERTURBED_QUERIES = "robustness.parquet", "perturbed_queries.parquet"
 ALL_LANGUAGES = "*"
-
-Encode = Callable[[Sequence[str], str, Sequence[str]], np.ndarray]
-"""Texts, role ("query", "passage"), languages -> (N, D) vectors: `functools.partial(encode_texts, encoder, tokens)`."""
-
-
-@dataclass(frozen=True)
-class Robustness:
-    """What perturbations of the queries cost a retriever on one collection."""
-
-    table: pa.Table
-    """A row per perturbation, setting, query language ("*": macro mean over all) and measure: num_queries, num_changed,
-    and of the changed queries clean, perturbed, relative_drop, low, high (95 %)."""
-    queries: pa.Table
-    """A row per perturbation and query: perturbation, query_language, query_id, text, changed."""
-    clean: Evaluation
-    """Of the queries as they are."""
-    perturbed: Mapping[str, Evaluation]
-    """Perturbation -> evaluation of all queries under it."""
+MEASURES = ("mAP", "R@1", "nDCG@10")
+_KEYS = ("setting", "query_language", "pool_language", "query_id")
 
 
-def robustness_of(
-    encode: Encode,
-    collection: Collection,
-    perturbations: Sequence[Perturbation] = PERTURBATIONS,
+@dataclasses.dataclass(frozen=True)
+class PerturbedQueries:
+    """A collection whose queries are perturbed."""
+
+    collection: Collection
+    """The same queries in other words; ids, passages and judgements are those of the original."""
+    changed: np.ndarray
+    """(Q) bool: the perturbation could change the query."""
+
+
+def perturb_queries(collection: Collection, perturbation: Perturbation, seed: int = 0) -> PerturbedQueries:
+    """Perturb the queries of a collection; decided by the seed, the perturbation and each query's language and id."""
+    languages = np.array(collection.languages)[collection.query_language].tolist()
+    texts = perturbed_queries(perturbation, collection.query_texts, languages, collection.query_ids, seed)
+    changed = np.array([new != old for new, old in zip(texts, collection.query_texts, strict=True)])
+    return PerturbedQueries(dataclasses.replace(collection, query_texts=texts), changed)
+
+
+def write_drops(
+    folder: Path,
+    clean: Path,
+    queries: PerturbedQueries,
     *,
-    measures: Sequence[str] = ("mAP", "R@1", "nDCG@10"),
-    passage_vectors: np.ndarray | None = None,
+    measures: Sequence[str] = MEASURES,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Robustness:
-    """Evaluate an encoder on queries as they are and under each perturbation.
+) -> pa.Table:
+    """Compare the evaluation of perturbed queries in a folder with that of the clean ones, and put it beside.
 
     Args:
-        encode: the encoder.
-        collection: its queries are perturbed; passages and judgements are not touched.
-        perturbations: with names that differ.
+        folder: the evaluation of `queries.collection`; `robustness.parquet` (the table of `relative_drops`) and
+            `perturbed_queries.parquet` (query_language, query_id, text, changed) are added to it.
+        clean: folder of the evaluation of the queries as they are.
+        queries: what was evaluated.
         measures: of the table.
-        passage_vectors: (P, D) where they are at hand; encoded otherwise.
-        resamples: of the paired bootstrap intervals: clean and perturbed values of the same drawn query ids.
-        seed: of the perturbations and the bootstrap.
+        resamples: of the intervals.
+        seed: of the intervals.
 
     Raises:
-        DataError: two perturbations share a name, or a measure is not one that an evaluation has.
+        DataError: see `relative_drops`.
     """
-    names = [perturbation.name for perturbation in perturbations]
-    if len({CLEAN, *names}) <= len(names):
-        raise DataError(f"perturbations {', '.join(names)}: names must differ, and none may be '{CLEAN}'")
-    languages = [collection.languages[number] for number in collection.query_language]
-    if passage_vectors is None:
-        in_language = [collection.languages[number] for number in collection.passage_language]
-        passage_vectors = encode(collection.passage_texts, "passage", in_language)
-    clean_vectors = np.asarray(encode(collection.query_texts, "query", languages))
-    clean = evaluate_vectors(collection, clean_vectors, passage_vectors, resamples=resamples)
-    unknown = [name for name in measures if name not in clean.per_query.column_names]
-    if unknown:
-        raise DataError(f"no measure '{unknown[0]}'; an evaluation has {', '.join(clean.per_query.column_names[5:])}")
+    asked = _asked(queries)
+    drops = relative_drops(_values(clean, measures), _values(folder, measures), asked, measures, resamples, seed)
+    pq.write_table(drops, folder / DROPS, compression="zstd")
+    pq.write_table(asked, folder / PERTURBED_QUERIES, compression="zstd")
+    return drops
 
-    tables, queries, evaluations = [], [], {}
-    for perturbation in perturbations:
-        texts = perturbed_queries(perturbation, collection.query_texts, languages, collection.query_ids, seed)
-        changed = np.array([new != old for new, old in zip(texts, collection.query_texts, strict=True)])
-        vectors = clean_vectors.copy()
-        rows = np.flatnonzero(changed)
-        if len(rows):
-            vectors[rows] = encode([texts[row] for row in rows], "query", [languages[row] for row in rows])
-        evaluation = evaluate_vectors(collection, vectors, passage_vectors, resamples=resamples)
-        asked = pa.table(
-            {
-                "perturbation": [perturbation.name] * len(texts),
-                "query_language": languages,
-                "query_id": list(collection.query_ids),
-                "text": texts,
-                "changed": changed,
-            }
-        )
-        drops = relative_drops(clean.per_query, evaluation.per_query, asked, measures, resamples, seed)
-        tables.append(drops.add_column(0, "perturbation", pa.array([perturbation.name] * drops.num_rows)))
-        queries.append(asked)
-        evaluations[perturbation.name] = evaluation
-    return Robustness(pa.concat_tables(tables), pa.concat_tables(queries), clean, evaluations)
+
+def _asked(queries: PerturbedQueries) -> pa.Table:
+    collection = queries.collection
+    return pa.table(
+        {
+            "query_language": np.array(collection.languages)[collection.query_language].tolist(),
+            "query_id": list(collection.query_ids),
+            "text": list(collection.query_texts),
+            "changed": queries.changed,
+        }
+    )
+
+
+def _values(folder: Path, measures: Sequence[str]) -> pa.Table:
+    """Keys and measures of an evaluation's records; texts as numbers, for there may be tens of millions of rows."""
+    path = folder / PER_QUERY
+    there = pq.read_schema(path).names
+    unknown = [name for name in measures if name not in there]
+    if unknown:
+        raise DataError(f"{path}: no measure '{unknown[0]}'; it has {', '.join(there[len(_KEYS) + 1 :])}")
+    return pq.read_table(path, columns=[*_KEYS, *measures], read_dictionary=list(_KEYS))
 
 
 def relative_drops(
@@ -123,22 +114,27 @@ def relative_drops(
         A row per setting, query language ("*": all) and measure. Figures are null where no query was changed or the
         clean mean is 0.
     """
-    key, changed_keys = _keys(clean), _keys(queries.filter(queries["changed"]))
-    changed = np.isin(key, changed_keys)
-    setting = np.array(clean["setting"].to_pylist())
-    language, pool = (_numbers(clean[name]) for name in ("query_language", "pool_language"))
-    query_id = _numbers(clean["query_id"])
-    names = clean["query_language"].combine_chunks().dictionary_encode().dictionary.to_pylist()
+    assert clean.num_rows == perturbed.num_rows, "evaluations of the same judgements have the same rows"
+    (setting, settings), (language, languages), (pool, pools), (query_id, ids) = (_coded(clean[name]) for name in _KEYS)
+    key = language * len(ids) + query_id
+    of_changed = queries.filter(queries["changed"])
+    changed_language, changed_id = (
+        pc.index_in(of_changed[name], value_set=values).to_numpy(zero_copy_only=False)
+        for name, values in (("query_language", languages), ("query_id", ids))
+    )
+    # NaN where a query has no relevant passage anywhere and so no record; NaN is in nothing.
+    changed = np.isin(key, changed_language * float(len(ids)) + changed_id)
     value_nM = np.stack([table[name].to_numpy() for table in (clean, perturbed) for name in measures], axis=1)
     rows = []
     for of_setting in (MONO, CROSS, MULTI):
-        for number, name in ((None, ALL_LANGUAGES), *enumerate(names)):
-            chosen = (setting == of_setting) & (True if number is None else language == number)
+        in_setting = setting == settings.index(of_setting).as_py()  # -1 where the collection has no such setting
+        for number, name in ((None, ALL_LANGUAGES), *enumerate(languages.to_pylist())):
+            chosen = in_setting & (True if number is None else language == number)
             if not chosen.any():
                 continue
             compared = np.flatnonzero(chosen & changed)
             counts = {"num_queries": len(np.unique(key[chosen])), "num_changed": len(np.unique(key[compared]))}
-            stratum = language[compared] * (int(pool.max()) + 1) + pool[compared]
+            stratum = language[compared] * len(pools) + pool[compared]
             figures = _figures(value_nM[compared], stratum, query_id[compared], len(measures), resamples, seed)
             rows += [
                 {"setting": of_setting, "query_language": name, "measure": measure, **counts, **of_measure}
@@ -178,25 +174,23 @@ def _figures(
     return figures
 
 
-def _keys(table: pa.Table) -> np.ndarray:
-    """A string for each row that tells its query from others."""
-    return np.array(
-        pc.binary_join_element_wise(table["query_language"], table["query_id"], "\t").to_pylist(), dtype=str
-    )
+def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """A column of texts as numbers (n) int64, and the texts that they stand for."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    coded = column.unify_dictionaries().combine_chunks()
+    return coded.indices.to_numpy().astype(np.int64), coded.dictionary
 
 
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    return column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+def read_drops(folder: Path) -> pa.Table:
+    """Read the table of `write_drops`.
 
-
-def write_robustness(folder: Path, robustness: Robustness) -> None:
-    """Write a result set of robustness into a folder (the staging folder of a result set).
-
-    `robustness.parquet`, `perturbed_queries.parquet`, and the three files of an evaluation in `clean` and in a folder
-    for each perturbation.
+    Raises:
+        DataError: it is missing or damaged.
     """
-    pq.write_table(robustness.table, folder / ROBUSTNESS, compression="zstd")
-    pq.write_table(robustness.queries, folder / PERTURBED_QUERIES, compression="zstd")
-    for name, evaluation in {CLEAN: robustness.clean, **robustness.perturbed}.items():
-        (folder / name).mkdir()
-        write_evaluation(folder / name, evaluation)
+    try:
+        return pq.read_table(folder / DROPS)
+    except FileNotFoundError:
+        raise DataError(f"{folder / DROPS}: missing; evaluate the perturbed queries again") from None
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{folder / DROPS}: not a whole Parquet file ({error}); evaluate again") from None

@@ -5,22 +5,46 @@ Single queries are encoded and searched one after the other, as a server with on
 inner product over all given passage vectors. The first calls are not counted: they compile, allocate and fill caches.
 """
 
-import dataclasses
+import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cluster.errors import DataError
-from retrieval.evaluate import Evaluation
 from retrieval.ranks import num_threads
-from retrieval.robustness import Encode
+from retrieval.records import Collection
 
+THROUGHPUT = "throughput.json"
 PERCENTILES = (50, 95, 99)
 FOUND = 10
+SAMPLE = 512
+
+Encode = Callable[[Sequence[str], str, Sequence[str]], np.ndarray]
+"""Texts, role ("query", "passage"), languages -> (N, D) vectors: `functools.partial(encode_texts, encoder, tokens)`."""
+
+
+def throughput_on(encode: Encode, collection: Collection, passage_vectors: np.ndarray) -> dict[str, Any]:
+    """Measure an encoder on queries and passages of a collection, as `throughput_of` does.
+
+    Up to 512 different texts of each are taken at even distances, so every language has its part. Equal texts would be
+    encoded once and look fast.
+    """
+    names = np.array(collection.languages)
+    queries = _spread(collection.query_texts, names[collection.query_language])
+    passages = _spread(collection.passage_texts, names[collection.passage_language])
+    return throughput_of(encode, *queries, *passages, passage_vectors)
+
+
+def _spread(texts: Sequence[str], languages: np.ndarray) -> tuple[list[str], list[str]]:
+    """Some of the different texts, with their languages."""
+    different = list(dict.fromkeys(zip(texts, languages.tolist(), strict=True)))
+    chosen = [different[row] for row in np.unique(np.linspace(0, len(different) - 1, SAMPLE).astype(int))]
+    return [text for text, _ in chosen], [language for _, language in chosen]
 
 
 def throughput_of(
@@ -113,9 +137,25 @@ def machine() -> dict[str, Any]:
     }
 
 
-def with_throughput(evaluation: Evaluation, throughput: dict[str, Any]) -> Evaluation:
-    """The evaluation with the figures of speed in its summary, so that they are stored and shown beside accuracy."""
-    return dataclasses.replace(evaluation, summary=evaluation.summary | {"throughput": throughput})
+def write_throughput(folder: Path, figures: Mapping[str, Any]) -> None:
+    """Write the figures into a folder (the staging folder of a result set)."""
+    (folder / THROUGHPUT).write_text(json.dumps(figures, indent=1), encoding="utf-8")
+
+
+def read_throughput(folder: Path) -> dict[str, Any]:
+    """Read what `write_throughput` wrote.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    path = folder / THROUGHPUT
+    try:
+        figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing; measure again") from None
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error}); measure again") from None
+    return figures
 
 
 def _median_seconds(work: Callable[[], object], rounds: int) -> float:

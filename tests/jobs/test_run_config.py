@@ -79,7 +79,7 @@ def test_arms_share_everything_but_the_mix(fields: dict[str, Any]) -> None:
         ("data.languages=[no, en]", "write the Norwegian code in quotes"),
         ("data.languages=[../x]", "'../x' is not a language code"),
         ("data.on_leak=ignore", "data.on_leak: Input should be 'refuse' or 'drop' (found 'ignore')"),
-        ("evaluation.baselines=[bm25, bm25]", "evaluation.baselines: names a baseline twice"),
+        ("evaluation.baselines=[bm25, bm25]", "evaluation.baselines: names one twice: bm25, bm25"),
         ("encoder.fresh=", "give exactly one of name_or_path (existing weights) and fresh (new ones), not neither"),
         ("encoder.fresh.heads=3", "hidden 16 is not a multiple of heads 3"),
         ("training.min_workers=2", "training: min_workers 2 exceeds workers 1"),

@@ -5,7 +5,8 @@ import math
 import pyarrow.compute as pc
 import pytest
 
-from retrieval.bm25 import bm25_evaluation, lexical_units
+from retrieval.bm25 import bm25_scores, lexical_units
+from retrieval.evaluate import evaluate_scores
 from retrieval.records import Collection, PassageRecord, QueryRecord, collection_from
 
 
@@ -46,7 +47,7 @@ def collection() -> Collection:
 
 
 def test_evaluation_over_pooled_passages_with_ties_by_row() -> None:
-    evaluation = bm25_evaluation(collection())
+    evaluation = evaluate_scores(collection(), bm25_scores(collection()))
     rows = {
         (row["query_language"], row["query_id"], row["pool_language"]): row for row in evaluation.per_query.to_pylist()
     }
@@ -69,7 +70,7 @@ def test_scores_follow_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         bm25s.BM25, "get_scores_from_ids", lambda self, ids: seen.append(original(self, ids)) or seen[-1]
     )
-    bm25_evaluation(collection())
+    evaluate_scores(collection(), bm25_scores(collection()))
     lengths = [6, 6, 6, 7, 4]
     mean_length = sum(lengths) / 5
     idf = math.log(1 + (5 - 1 + 0.5) / (1 + 0.5))

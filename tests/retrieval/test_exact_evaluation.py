@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import DataError, WorkError
-from retrieval.evaluate import Evaluation, evaluate_scores, evaluate_vectors, read_evaluation, write_evaluation
+from retrieval.evaluate import (
+    Evaluation,
+    evaluate_scores,
+    evaluate_scores_to,
+    evaluate_vectors,
+    evaluate_vectors_to,
+    read_evaluation,
+)
 from retrieval.records import Collection, PassageRecord, QueryRecord, collection_from
 
 ALL_LANGUAGES = ("de", "en", "th", "zh")
@@ -248,8 +255,10 @@ def test_scores_that_cannot_be_ranked_are_refused() -> None:
 
 
 def test_an_evaluation_survives_its_files(tmp_path: Path) -> None:
-    _, evaluation = perfect()
-    write_evaluation(tmp_path, evaluation)
+    collection, evaluation = perfect()
+    vectors = np.tile(np.eye(12), (3, 1))
+    scores = (vectors @ vectors.T).astype(np.float32)
+    evaluate_scores_to(tmp_path, collection, lambda first, end, out: scores[first:end])
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "per_query.parquet", "per_query_bias.parquet", "summary.json",
     ]  # fmt: skip
@@ -261,7 +270,7 @@ def test_an_evaluation_survives_its_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["per_query.parquet", "per_query_bias.parquet", "summary.json"])
 def test_missing_and_damaged_files_are_named(tmp_path: Path, name: str) -> None:
-    write_evaluation(tmp_path, perfect()[1])
+    evaluate_vectors_to(tmp_path, parallel_collection(("de", "en"), 4), np.tile(np.eye(4), (2, 1)), np.eye(8)[:, :4])
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=f"{name}: not "):

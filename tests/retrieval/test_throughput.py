@@ -1,4 +1,4 @@
-"""Throughput: that it measures what it says and is stored beside accuracy. How fast anything is, no test asserts."""
+"""Throughput: that it measures what it says, on different texts, and that the figures last. How fast anything is, no test asserts."""
 
 import json
 from collections.abc import Sequence
@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import DataError
-from retrieval.evaluate import evaluate_vectors, read_evaluation, write_evaluation
 from retrieval.records import PassageRecord, QueryRecord, collection_from
-from retrieval.throughput import search, throughput_of, with_throughput
+from retrieval.throughput import read_throughput, search, throughput_of, throughput_on, write_throughput
 
 
 class Encoder:
@@ -53,18 +52,32 @@ def test_search_is_exact_and_breaks_ties_by_row(seed: int, passages: int, k: int
     assert search(query, vectors, k).tolist() == expected
 
 
-def test_it_is_stored_beside_accuracy(tmp_path: Path) -> None:
-    passages = [PassageRecord("p", "en", "text"), PassageRecord("r", "en", "other")]
-    collection = collection_from("small", ("en",), [QueryRecord("q", "en", "text", {"p": 1})], passages)
-    evaluation = evaluate_vectors(collection, np.ones((1, 2)), np.eye(2))
-    figures = throughput_of(
-        Encoder(), ["text"], ["en"], ["text"], ["en"], np.eye(2), single_queries=1, warm_up=0, rounds=1
-    )
-    write_evaluation(tmp_path, with_throughput(evaluation, figures))
-    summary = read_evaluation(tmp_path).summary
-    assert summary["throughput"] == json.loads(json.dumps(figures))
-    assert summary["settings"] == evaluation.summary["settings"]
-    assert "throughput" not in evaluation.summary
+def test_each_different_text_of_a_collection_counts_once_and_all_languages_have_their_part(tmp_path: Path) -> None:
+    passages = [
+        PassageRecord(f"{language}{n}", language, f"text {n % 3}") for language in ("de", "en") for n in range(9)
+    ]
+    queries = [QueryRecord(f"q{n}", "en", f"question {n}", {"en0": 1}) for n in range(1000)]
+    collection = collection_from("small", ("de", "en"), queries, passages)
+    asked: list[tuple[str, str]] = []
+    encoder = Encoder()
+
+    def encode(texts: Sequence[str], role: str, languages: Sequence[str]) -> np.ndarray:
+        asked.extend(zip(texts, languages, strict=True) if role == "passage" else [])
+        return encoder(texts, role, languages)
+
+    figures = throughput_on(encode, collection, np.ones((18, 2)))
+    assert (figures["queries"], figures["passages"], figures["passages_searched"]) == (512, 6, 18)
+    assert sorted(asked[:6]) == [(f"text {n}", language) for n in range(3) for language in ("de", "en")]
+    write_throughput(tmp_path, figures)
+    assert read_throughput(tmp_path) == json.loads(json.dumps(figures))
+
+
+def test_missing_and_damaged_figures_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"throughput\.json: missing; measure again"):
+        read_throughput(tmp_path)
+    (tmp_path / "throughput.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=r"throughput\.json: not JSON"):
+        read_throughput(tmp_path)
 
 
 def test_nothing_to_measure_is_refused() -> None:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.errors import DataError
-from retrieval.evaluate import evaluate_vectors, write_evaluation
+from retrieval.evaluate import evaluate_vectors_to
 from retrieval.records import PassageRecord, QueryRecord, collection_from
 from retrieval.report import Arm, ReportFiles, write_report
 from retrieval.report.inputs import read_arms, read_telemetry
@@ -219,10 +219,9 @@ def test_what_evaluate_writes_is_what_the_report_reads(tmp_path: Path) -> None:
     arms = []
     for name in ("trained", "untrained"):
         query_vectors, passage_vectors = (rng.normal(size=(18, 8)).astype(np.float32) for _ in range(2))
-        evaluation = evaluate_vectors(collection, query_vectors, passage_vectors, resamples=50)
         folder = tmp_path / name
         folder.mkdir()
-        write_evaluation(folder, evaluation)
+        evaluate_vectors_to(folder, collection, query_vectors, passage_vectors, resamples=50)
         role = "trained" if name == "trained" else "baseline"
         arms.append(Arm(name=name, role=role, evaluations={"real": folder}))
     (first, _) = read_arms(arms)

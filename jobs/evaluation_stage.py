@@ -1,0 +1,162 @@
+"""Encoders and collections in, vectors and evaluations out, each a result set.
+
+encode      -> vectors/<fingerprint>       a collection's texts by one encoder
+evaluate    -> evaluations/<fingerprint>   the queries as they are, or under one perturbation
+measure     -> throughput/<fingerprint>    how fast an encoder was; beside the results, never part of their names
+
+Evaluations are written as their records come, whatever the size of the collection: 205 languages have 43 million of
+them, and for few languages it takes no longer than to gather them first.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cluster.fingerprint import fingerprint
+from cluster.logs import get_logger
+from cluster.storage import ResultSet, open_result_set, result_set_exists, write_result_set
+from jobs.stages import BM25, VERSION, Stages
+from retrieval.datasets import read_collection
+from retrieval.perturb.names import PerturbationName
+from retrieval.records import Collection
+from trainer.worker import ENCODER_FOLDER
+
+if TYPE_CHECKING:
+    from retrieval.perturb.perturbation import Perturbation
+    from retrieval.robustness import PerturbedQueries
+
+_logger = get_logger("evaluation")
+
+
+class EvaluationStage:
+    """What is encoded and evaluated in a run."""
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self._store = stages.store
+        self._options = stages.config.evaluation
+        self._held: tuple[str, Collection] | None = None
+
+    def collection(self, name: str) -> Collection:
+        """A collection by its name in `data.evaluation`; the one read last is kept."""
+        if self._held is None or self._held[0] != name:
+            self._held = name, read_collection(self._stages.evaluated(name))
+        return self._held[1]
+
+    def vectors(self, arm: str, name: str) -> ResultSet:
+        """Vectors of a collection's queries and passages by an arm's encoder; encoded now if they are not there."""
+        encoder = self._stages.encoder(arm)
+        precision = self._options.precision
+        identity: dict[str, Any] = {
+            "stage": "encode",
+            "version": VERSION,
+            "encoder": encoder.name,
+            "precision": precision,
+        }
+        identity |= {"collection": self._stages.evaluated_content(name)} | self._stages.revision
+        key = f"vectors/{fingerprint(identity)}"
+        if not result_set_exists(self._store, key):
+            from jobs.encoding import write_collection_vectors
+
+            about = {"stage": "encode", "encoder": encoder.name, "collection": name, "precision": precision}
+            with write_result_set(self._store, key, about) as folder:
+                write_collection_vectors(folder, encoder.folder / ENCODER_FOLDER, self.collection(name), self._options)
+        return open_result_set(self._store, key)
+
+    def evaluation_name(self, arm: str, name: str, perturbation: PerturbationName | None = None) -> str:
+        """Name of an evaluation; a perturbation of the queries is part of it where there is one."""
+        identity: dict[str, Any] = {
+            "stage": "evaluate",
+            "version": VERSION,
+            "collection": self._stages.evaluated_content(name),
+        } | self._stages.revision
+        if arm == BM25:
+            identity["retriever"] = BM25
+        else:
+            identity |= {"retriever": self._stages.encoder(arm).name, "precision": self._options.precision}
+        if perturbation is not None:
+            identity["perturbation"] = perturbation
+        if perturbation == "code_switching":
+            identity["dictionary"] = self._stages.dictionary.name
+        return f"evaluations/{fingerprint(identity)}"
+
+    def evaluation(self, arm: str, name: str) -> ResultSet:
+        """How an arm (or BM25, or the untrained encoder) does on a collection; evaluated now if it is not there."""
+        key = self.evaluation_name(arm, name)
+        if not result_set_exists(self._store, key):
+            _logger.info("evaluating %s on %s", arm, name)
+            about = {"stage": "evaluate", "retriever": arm, "collection": name}
+            with write_result_set(self._store, key, about) as folder:
+                self._evaluate(folder, arm, name)
+        return open_result_set(self._store, key)
+
+    def perturbed(self, arm: str, name: str, perturbation: PerturbationName) -> ResultSet:
+        """The same of perturbed queries over the same passages, with what the perturbation costs; see `write_drops`."""
+        key = self.evaluation_name(arm, name, perturbation)
+        if not result_set_exists(self._store, key):
+            from retrieval.robustness import perturb_queries, write_drops
+
+            clean = self.evaluation(arm, name)
+            _logger.info("evaluating %s on %s under %s", arm, name, perturbation)
+            queries = perturb_queries(self.collection(name), self._perturbation(perturbation))
+            about = {"stage": "evaluate", "retriever": arm, "collection": name, "perturbation": perturbation}
+            with write_result_set(self._store, key, about) as folder:
+                self._evaluate(folder, arm, name, queries)
+                write_drops(folder, clean.folder, queries)
+        return open_result_set(self._store, key)
+
+    def _evaluate(self, folder: Path, arm: str, name: str, queries: "PerturbedQueries | None" = None) -> None:
+        from retrieval.evaluate import evaluate_scores_to, evaluate_vectors_to
+
+        collection = self.collection(name) if queries is None else queries.collection
+        if arm == BM25:
+            from retrieval.bm25 import bm25_scores
+
+            evaluate_scores_to(folder, collection, bm25_scores(collection))
+            return
+        from jobs.encoding import encode_queries, read_collection_vectors
+
+        query_vectors, passage_vectors = read_collection_vectors(self.vectors(arm, name).folder)
+        if queries is not None:
+            encoder = self._stages.encoder(arm).folder / ENCODER_FOLDER
+            query_vectors = np.array(query_vectors)
+            rows = np.flatnonzero(queries.changed)
+            query_vectors[rows] = encode_queries(encoder, collection, rows, self._options)
+        evaluate_vectors_to(folder, collection, query_vectors, passage_vectors)
+
+    def _perturbation(self, name: PerturbationName) -> "Perturbation":
+        from retrieval.perturb.perturbation import PERTURBATIONS
+
+        if name != "code_switching":
+            return next(perturbation for perturbation in PERTURBATIONS if perturbation.name == name)
+        from retrieval.dictionary import read_dictionary
+        from retrieval.perturb.code_switching import code_switching
+
+        return code_switching(read_dictionary(self._stages.dictionary.folder))
+
+    def throughput(self, arm: str, name: str) -> ResultSet:
+        """How fast an arm's encoder is on texts of a collection; measured now if it has not been measured."""
+        encoder = self._stages.encoder(arm)
+        identity = {
+            "stage": "throughput",
+            "version": VERSION,
+            "encoder": encoder.name,
+            "collection": self._stages.evaluated_content(name),
+            "precision": self._options.precision,
+            "max_tokens_per_batch": self._options.max_tokens_per_batch,
+        }
+        key = f"throughput/{fingerprint(identity)}"
+        if not result_set_exists(self._store, key):
+            from jobs.encoding import measure_throughput
+            from retrieval.throughput import write_throughput
+
+            vectors = self.vectors(arm, name)
+            _logger.info("measuring the speed of %s on %s", arm, name)
+            figures = measure_throughput(
+                encoder.folder / ENCODER_FOLDER, self.collection(name), vectors.folder, self._options
+            )
+            about = {"stage": "throughput", "encoder": encoder.name, "collection": name}
+            with write_result_set(self._store, key, about) as folder:
+                write_throughput(folder, figures)
+        return open_result_set(self._store, key)
