@@ -65,7 +65,7 @@ def clean_group(group: Group, languages: Collection[str] | None, dropped: Droppe
     if not pairs:
         dropped.add("groups_empty", group.id)
         return None
-    return Group(id=group.id, pairs=pairs, passage_id=group.passage_id)
+    return Group(id=group.id, pairs=pairs, passage_id=group.passage_id, image=group.image)
 
 
 def _clean_pair(pair: Pair, where: str, dropped: Dropped) -> Pair | None:

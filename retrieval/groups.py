@@ -1,10 +1,12 @@
 """Prepared groups on disk: Parquet files out of which a row group is read by number.
 
     groups.json                      version, rows per row group, and of each source: languages, groups, files
-    <source>/part-00000.parquet      group_id, passage_id, query:<language>, passage:<language>, [negatives:<language>]
+    <source>/part-00000.parquet      group_id, passage_id, query:<language>, passage:<language>, [negatives:<language>],
+                                     [image]
 
-A source is groups with exactly the same languages. Row i of a source is in its row group i // row_group_rows, counted
-over its files in order; only the very last row group may be short.
+`image` is the encoded image (JPEG, PNG, ...), so that groups need nothing beside them, wherever they are stored. A
+source is groups with exactly the same languages, and with an image all or none. Row i of a source is in its row group
+i // row_group_rows, counted over its files in order; only the very last row group may be short.
 """
 
 import functools
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 from cluster.errors import DataError
 from cluster.storage import ResultSet, open_store
 from retrieval.formats.parquet import broken_parquet
+from retrieval.images import IMAGE
 from retrieval.records import Group, Pair
 
 GROUPS_FILE = "groups.json"
@@ -27,7 +30,7 @@ VERSION = 1
 _AGAIN = "run prepare again"
 
 
-def groups_schema(languages: Sequence[str], has_negatives: bool) -> pa.Schema:
+def groups_schema(languages: Sequence[str], has_negatives: bool, has_images: bool = False) -> pa.Schema:
     """Columns of a source; its metadata names the version of this layout.
 
     A colon joins role and language: with an underscore, passages in Indonesian (id) would be another `passage_id`.
@@ -38,6 +41,8 @@ def groups_schema(languages: Sequence[str], has_negatives: bool) -> pa.Schema:
         fields.append(pa.field(f"passage:{language}", pa.string(), nullable=False))
         if has_negatives:
             fields.append(pa.field(f"negatives:{language}", pa.list_(pa.string()), nullable=False))
+    if has_images:
+        fields.append(pa.field(IMAGE, pa.large_binary(), nullable=False))
     return pa.schema(fields, metadata={"mixlingual.groups": str(VERSION)})
 
 
@@ -62,6 +67,12 @@ class GroupSource:
     row_group_rows: int
     has_negatives: bool
     shards: tuple[Shard, ...]
+    has_images: bool = False
+
+    @property
+    def text_columns(self) -> list[str]:
+        """Names of all columns but the images, which are large and not always needed."""
+        return groups_schema(self.languages, self.has_negatives).names
 
     @property
     def num_row_groups(self) -> int:
@@ -93,10 +104,11 @@ class GroupSource:
             raise DataError(f"{shard.path}: {broken_parquet(error)}; {_AGAIN}") from None
         return table if columns is None else table.select(list(columns))
 
-    def iter_groups(self) -> Iterator[Group]:
-        """All groups, in the order of the rows."""
+    def iter_groups(self, images: bool = True) -> Iterator[Group]:
+        """All groups, in the order of the rows; without their images where those are not wanted."""
+        columns = None if images else self.text_columns
         for number in range(self.num_row_groups):
-            for row in self.read_row_group(number).to_pylist():
+            for row in self.read_row_group(number, columns).to_pylist():
                 yield self._group(row)
 
     def _group(self, row: Mapping[str, Any]) -> Group:
@@ -108,7 +120,7 @@ class GroupSource:
             )
             for language in self.languages
         }
-        return Group(id=row["group_id"], pairs=pairs, passage_id=row["passage_id"])
+        return Group(id=row["group_id"], pairs=pairs, passage_id=row["passage_id"], image=row.get(IMAGE))
 
     def _shard_of(self, number: int) -> tuple[Shard, int]:
         """The file that holds a row group, and the number of the file's first row group."""
@@ -157,10 +169,10 @@ class PreparedGroups:
                 return source
         raise DataError(f"{self.folder}: has no source '{name}'; it has {', '.join(s.name for s in self.sources)}")
 
-    def iter_groups(self) -> Iterator[Group]:
-        """All groups, source by source."""
+    def iter_groups(self, images: bool = True) -> Iterator[Group]:
+        """All groups, source by source; without their images where those are not wanted."""
         for source in self.sources:
-            yield from source.iter_groups()
+            yield from source.iter_groups(images)
 
 
 def open_groups(place: Path | str | ResultSet) -> PreparedGroups:
@@ -196,6 +208,7 @@ def _source(folder: Path, row_group_rows: int, fields: Mapping[str, Any]) -> Gro
         row_group_rows=row_group_rows,
         has_negatives=fields["has_negatives"],
         shards=tuple(Shard(folder / shard["file"], shard["rows"]) for shard in fields["shards"]),
+        has_images=fields.get("has_images", False),
     )
 
 
@@ -203,7 +216,7 @@ def _check_files(path: Path, source: GroupSource) -> None:
     total = sum(shard.rows for shard in source.shards)
     if total != source.num_groups:
         raise DataError(f"{path}: source {source.name} says {source.num_groups} groups, its files {total}; {_AGAIN}")
-    expected = groups_schema(source.languages, source.has_negatives).names
+    expected = groups_schema(source.languages, source.has_negatives, source.has_images).names
     for shard in source.shards:
         try:
             metadata = _metadata(shard.path)

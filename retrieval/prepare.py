@@ -9,6 +9,7 @@ again finds it there and does nothing.
 """
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from retrieval.datasets import (
     read_groups,
 )
 from retrieval.groups import GROUPS_FILE, VERSION
+from retrieval.images import IMAGE
 from retrieval.languages import Languages
 from retrieval.preparation.arrange import Arrangement, PassageIds, PlannedSource, arrange
 from retrieval.preparation.intake import Intake, Spool
@@ -166,18 +168,24 @@ def _write(config: PrepareConfig, folder: Path, arrangement: Arrangement, spool:
     for name, source in _named(arrangement.sources).items():
         groups = _rows(name, source, spool, arrangement.passage_ids)
         shards = write_shards(
-            folder, name, groups, source.languages, source.has_negatives, config.row_group_rows, config.shard_rows
+            folder,
+            name,
+            groups,
+            source.languages,
+            source.has_negatives,
+            config.row_group_rows,
+            config.shard_rows,
+            source.has_images,
         )
-        sources.append(
-            {
-                "name": name,
-                "dataset": source.dataset,
-                "languages": list(source.languages),
-                "num_groups": len(source.groups),
-                "has_negatives": source.has_negatives,
-                "shards": shards,
-            }
-        )
+        fields = {
+            "name": name,
+            "dataset": source.dataset,
+            "languages": list(source.languages),
+            "num_groups": len(source.groups),
+            "has_negatives": source.has_negatives,
+            "shards": shards,
+        }
+        sources.append(fields | ({"has_images": True} if source.has_images else {}))
     document = {
         "version": VERSION,
         "row_group_rows": config.row_group_rows,
@@ -191,7 +199,7 @@ def _write(config: PrepareConfig, folder: Path, arrangement: Arrangement, spool:
 def _rows(name: str, source: PlannedSource, spool: Spool, passage_ids: PassageIds) -> Iterator[Group]:
     for number in progress(source.groups, f"writing {name}", total=len(source.groups), unit="groups"):
         group = spool.read(int(number))
-        yield Group(id=group.id, pairs=group.pairs, passage_id=passage_ids.of(int(number), group))
+        yield dataclasses.replace(group, passage_id=passage_ids.of(int(number), group))
 
 
 def _named(sources: Sequence[PlannedSource]) -> dict[str, PlannedSource]:
@@ -201,7 +209,8 @@ def _named(sources: Sequence[PlannedSource]) -> dict[str, PlannedSource]:
     for source in sources:
         name = source.dataset
         if labels.count(source.dataset) > 1:
-            name = f"{source.dataset}.{'.'.join(source.languages)}"
+            with_images = [IMAGE] if source.has_images else []
+            name = f"{source.dataset}.{'.'.join([*source.languages, *with_images])}"
         if len(name) > _MAX_NAME:
             name = f"{source.dataset}.{len(source.languages)}-languages-{fingerprint(source.languages)[:8]}"
         named[name] = source

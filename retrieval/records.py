@@ -8,10 +8,12 @@ import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from cluster.errors import DataError
+from retrieval.images import IMAGE, ImageSource, Search, asks_with, finds
 
 LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
@@ -38,6 +40,9 @@ class Group:
 
     passage_id: str = ""
     """Groups that share a passage (several questions on one paragraph) share this id; '' = only this group has it."""
+
+    image: ImageSource | None = None
+    """What the texts describe, where the data set has images."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,22 @@ class Collection:
     """(P) the paragraph around each passage, where the data set gives one."""
     own_passage: np.ndarray | None = field(default=None)
     """(Q) int64 row of the passage that is the query itself, which its rankings leave out; -1 = none."""
+    query_images: Sequence[ImageSource | None] | None = field(default=None)
+    """(Q) the query where it is an image, whose text is empty and whose language is `IMAGE`; None = no query is one."""
+    passage_images: Sequence[ImageSource | None] | None = field(default=None)
+    """(P) the same of passages."""
 
     def __post_init__(self) -> None:
         if len(self.query_ids) != len(self.query_texts) or len(self.query_texts) != len(self.query_language):
             raise DataError(f"{self.name}: query ids, texts and languages differ in number")
         if len(self.passage_ids) != len(self.passage_texts) or len(self.passage_texts) != len(self.passage_language):
             raise DataError(f"{self.name}: passage ids, texts and languages differ in number")
+        for what, images, texts in (
+            ("query", self.query_images, self.query_texts),
+            ("passage", self.passage_images, self.passage_texts),
+        ):
+            if images is not None and len(images) != len(texts):
+                raise DataError(f"{self.name}: {len(images)} {what} images for {len(texts)} texts")
         if self.own_passage is not None and len(self.own_passage) != len(self.query_texts):
             raise DataError(f"{self.name}: {len(self.own_passage)} own passages for {len(self.query_texts)} queries")
         if not self.query_texts or not self.passage_texts or not len(self.judged_query):
@@ -90,6 +105,11 @@ class Collection:
         """(L + 1) int64: passages of language l are rows bounds[l] up to bounds[l + 1]."""
         return np.searchsorted(self.passage_language, np.arange(len(self.languages) + 1)).astype(np.int64)
 
+    @property
+    def has_images(self) -> bool:
+        """Whether a query or a passage is an image."""
+        return self.query_images is not None or self.passage_images is not None
+
 
 @dataclass(frozen=True, slots=True)
 class QueryRecord:
@@ -103,6 +123,8 @@ class QueryRecord:
     own: str = ""
     """Id of the passage that is the query itself (a caption that searches captions): left out of its rankings and,
     where `relevant` names it, of its judgements, so that all captions of an image can share one mapping."""
+    image: ImageSource | None = None
+    """The query itself, where it is an image: then the language is `IMAGE` and the text empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +135,8 @@ class PassageRecord:
     language: str
     text: str
     context: str = ""
+    image: ImageSource | None = None
+    """The passage itself, where it is an image: then the language is `IMAGE` and the text empty."""
 
 
 def collection_from(
@@ -165,51 +189,81 @@ def collection_from(
         own_passage=np.array([row_of.get(query.own, -1) for query in queries], dtype=np.int64)
         if any(query.own for query in queries)
         else None,
+        query_images=_images(queries),
+        passage_images=_images(ordered),
     )
 
 
+def _images(records: Sequence[QueryRecord] | Sequence[PassageRecord]) -> list[ImageSource | None] | None:
+    images = [record.image for record in records]
+    return images if any(image is not None for image in images) else None
+
+
 def collection_from_groups(
-    name: str, groups: Iterator[Group] | Sequence[Group], languages: Sequence[str]
+    name: str, groups: Iterator[Group] | Sequence[Group], languages: Sequence[str], search: Search = "captions"
 ) -> Collection:
     """An evaluation over prepared groups: each group's query against the distinct passages of all groups.
 
     All texts that stand under one `passage_id` (or, without one, belong to one group) answer all of its groups, and
-    equal texts in a language are one candidate, so nothing that answers a query counts as wrong.
+    equal texts in a language are one candidate, so nothing that answers a query counts as wrong. So it is with the
+    groups' images, where `search` lets them ask or be found: they are one more language, `IMAGE`.
 
     Raises:
-        DataError: a group stands twice, or there is nothing to search.
+        DataError: a group stands twice, a group has no image where images are asked for, or there is nothing to search.
     """
     kept: dict[str, Group] = {}
     passages: dict[str, PassageRecord] = {}
-    candidate_with: dict[tuple[str, str], str] = {}
+    candidate_with: dict[tuple[str, str | ImageSource], str] = {}
     answers: dict[str, dict[str, int]] = {}
     for group in groups:
         if group.id in kept:
             raise DataError(f"{name}: group {group.id} stands twice")
         kept[group.id] = group
         shared = answers.setdefault(_passage_id(group), {})
-        for language, pair in _pairs_in(group, languages):
-            candidate = candidate_with.get((language, pair.passage))
+        for language, content in _contents(name, group, languages, finds(search), "passage"):
+            candidate = candidate_with.get((language, content))
             if candidate is None:
                 candidate = _unused(_passage_id(group), language, passages)
-                candidate_with[language, pair.passage] = candidate
-                passages[candidate] = PassageRecord(candidate, language, pair.passage)
+                candidate_with[language, content] = candidate
+                text, image = _text_and_image(content)
+                passages[candidate] = PassageRecord(candidate, language, text, image=image)
             shared[candidate] = 1
-    queries = [
-        QueryRecord(group.id, language, pair.query, answers[_passage_id(group)])
-        for wanted in languages
-        for group in kept.values()
-        for language, pair in _pairs_in(group, [wanted])
-    ]
-    return collection_from(name, languages, queries, list(passages.values()))
+    queries: list[QueryRecord] = []
+    asked: set[ImageSource] = set()
+    for wanted in (*languages, IMAGE):
+        for group in kept.values():
+            for language, content in _contents(name, group, [wanted], asks_with(search), "query"):
+                text, image = _text_and_image(content)
+                if image is not None and image in asked:
+                    continue  # several groups describe it; a text, too, may be asked by several, but for itself each
+                own = candidate_with.get((IMAGE, image), "") if image is not None else ""
+                asked |= {image} if image is not None else set()
+                queries.append(QueryRecord(group.id, language, text, answers[_passage_id(group)], own, image))
+    everything = (*languages, IMAGE) if search != "captions" else languages
+    return collection_from(name, everything, queries, list(passages.values()))
 
 
 def _passage_id(group: Group) -> str:
     return group.passage_id or group.id
 
 
-def _pairs_in(group: Group, languages: Sequence[str]) -> Iterator[tuple[str, Pair]]:
-    return ((language, group.pairs[language]) for language in languages if language in group.pairs)
+def _contents(
+    name: str, group: Group, languages: Sequence[str], wanted: tuple[bool, bool], role: Literal["query", "passage"]
+) -> Iterator[tuple[str, str | ImageSource]]:
+    """The group's texts of a role in languages, and its image (where it asks, only if `IMAGE` is among them)."""
+    texts, images = wanted
+    if texts:
+        for language in languages:
+            if language in group.pairs:
+                yield language, getattr(group.pairs[language], role)
+    if images and (role == "passage" or IMAGE in languages):
+        if group.image is None:
+            raise DataError(f"{name}: group {group.id} has no image; search: captions needs none")
+        yield IMAGE, group.image
+
+
+def _text_and_image(content: str | ImageSource) -> tuple[str, ImageSource | None]:
+    return (content, None) if isinstance(content, str) else ("", content)
 
 
 def _unused(passage_id: str, language: str, taken: Mapping[str, PassageRecord]) -> str:

@@ -25,6 +25,7 @@ from cluster.errors import ConfigError, DataError
 from cluster.fingerprint import file_sha256
 from retrieval.cleaning import is_empty, normalise
 from retrieval.formats.lines import require_file
+from retrieval.images import content_key
 from retrieval.records import Collection, Group, collection_from_groups
 
 DATASETS: dict[str, str] = {
@@ -140,8 +141,9 @@ def read_collection(config: Config) -> Collection:
         passage_texts=_normal(collection.passage_texts),
         passage_contexts=None if contexts is None else _normal(contexts),
     )
-    for query_id, text in zip(normal.query_ids, normal.query_texts, strict=True):
-        if is_empty(text):
+    images = normal.query_images or [None] * len(normal.query_texts)
+    for query_id, text, image in zip(normal.query_ids, normal.query_texts, images, strict=True):
+        if is_empty(text) and image is None:
             raise DataError(f"{normal.name}: query {query_id} is empty; an evaluation cannot leave it out silently")
     return normal
 
@@ -215,4 +217,6 @@ def _sha256_of_groups(groups: Iterable[Group]) -> str:
     for group in groups:
         pairs = {code: [pair.query, pair.passage, pair.negatives] for code, pair in group.pairs.items()}
         digest.update(json.dumps([group.id, group.passage_id, pairs], sort_keys=True).encode())
+        if group.image is not None:
+            digest.update(content_key(group.image).encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Folder or hub name in, transformer out. The only module that opens models of transformers.
+"""Folder or hub name in, transformer out. With vision.py, the only module that opens models of transformers.
 
 Model classes come from transformers itself, never from a model's repository, and weights from safetensors only.
 """
@@ -81,11 +81,11 @@ def load_backbone(folder: Path, config: EncoderConfig) -> tuple["PreTrainedModel
     """
     from transformers import AutoConfig
 
-    _refuse_other_weights(folder)
-    with _one_line(folder), _quiet():
+    refuse_other_weights(folder)
+    with one_line(folder), quiet():
         model_config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         if config.dropout is not None:
-            _set_dropout(model_config, config.dropout)
+            set_dropout(model_config, config.dropout)
         if model_config.model_type == "m2m_100":
             model = _m2m100_encoder(folder, model_config, config.attention)
         else:
@@ -145,7 +145,7 @@ def save_backbone(model: "PreTrainedModel", folder: Path, state: Mapping[str, to
     weights = {
         name: tensor.detach().float() if tensor.is_floating_point() else tensor for name, tensor in state.items()
     }
-    with _quiet():
+    with quiet():
         model.save_pretrained(folder, state_dict=weights, max_shard_size="50GB")
     # The library notes the type of the model at hand, which may be training in bfloat16.
     path = folder / "config.json"
@@ -171,7 +171,12 @@ def max_positions(model: "PreTrainedModel") -> int | None:
     return positions
 
 
-def _refuse_other_weights(folder: Path) -> None:
+def refuse_other_weights(folder: Path) -> None:
+    """Check that a folder has a configuration and weights in safetensors.
+
+    Raises:
+        ConfigError: it has not; the line says what it has.
+    """
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{folder}: holds no config.json, so no transformers model; give the folder of a model")
     if any(folder.glob("model*.safetensors")):
@@ -185,7 +190,7 @@ def _refuse_other_weights(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _one_line(folder: Path) -> Iterator[None]:
+def one_line(folder: Path) -> Iterator[None]:
     """Turn what the library raises over a folder into one line that names it."""
     try:
         yield
@@ -200,7 +205,7 @@ def _one_line(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the library's notes and bars on loading and saving: we check ourselves what they report."""
     from transformers.utils import logging
 
@@ -225,7 +230,7 @@ def _encoder(folder: Path, model_config: "PreTrainedConfig", attention: str) -> 
     if not isinstance(model_class, type):
         raise ConfigError(f"{folder}: {kind} is not a model that AutoModel makes an encoder of")
     options = {"add_pooling_layer": False} if takes_pooler_option(model_class) else {}
-    return _load_whole(model_class, folder, model_config, attention, **options)
+    return load_whole(model_class, folder, model_config, attention, **options)
 
 
 def _m2m100_encoder(folder: Path, model_config: "PreTrainedConfig", attention: str) -> "PreTrainedModel":
@@ -235,14 +240,19 @@ def _m2m100_encoder(folder: Path, model_config: "PreTrainedConfig", attention: s
     # Whole layers left out at random would differ between the two passes of gradient caching, and between ranks.
     model_config.encoder_layerdrop = 0.0
     if model_config.architectures == [M2M100Encoder.__name__]:  # a folder that we saved
-        return _load_whole(M2M100Encoder, folder, model_config, attention)
-    whole: Any = _load_whole(M2M100Model, folder, model_config, attention)
+        return load_whole(M2M100Encoder, folder, model_config, attention)
+    whole: Any = load_whole(M2M100Model, folder, model_config, attention)
     return whole.encoder
 
 
-def _load_whole(
+def load_whole(
     model_class: Any, folder: Path, model_config: "PreTrainedConfig", attention: str, **options: Any
 ) -> "PreTrainedModel":
+    """A model of a class of transformers, every one of its weights from the folder's safetensors.
+
+    Raises:
+        ConfigError: the folder lacks weights that the model has.
+    """
     model, report = model_class.from_pretrained(
         folder,
         config=model_config,
@@ -264,7 +274,7 @@ def _load_whole(
     return model
 
 
-def _set_dropout(model_config: "PreTrainedConfig", probability: float) -> None:
+def set_dropout(model_config: "PreTrainedConfig", probability: float) -> None:
     """Set every dropout probability: names differ (hidden_dropout_prob, attention_dropout, resid_pdrop, ...)."""
     for name, value in model_config.to_dict().items():
         if isinstance(value, (int, float)) and ("dropout" in name or name.endswith("_pdrop")):
@@ -284,9 +294,14 @@ def _finish(model: "PreTrainedModel", config: EncoderConfig, where: str) -> int:
         if limit is not None and getattr(config, name) > limit:
             raise ConfigError(f"{name} is {getattr(config, name)}, but {where} reads at most {limit} tokens; lower it")
     if config.gradient_checkpointing:
-        if not model.supports_gradient_checkpointing:
-            raise ConfigError(f"gradient_checkpointing: {model.config.model_type} does not have it; leave it out")
-        # The second name is the only one in early transformers 5, and goes away in 6.
-        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-        enable({"use_reentrant": False})
+        switch_checkpointing_on(model)
     return width
+
+
+def switch_checkpointing_on(model: "PreTrainedModel") -> None:
+    """Have each layer run again in the backward pass instead of keeping what it computed."""
+    if not model.supports_gradient_checkpointing:
+        raise ConfigError(f"gradient_checkpointing: {model.config.model_type} does not have it; leave it out")
+    # The second name is the only one in early transformers 5, and goes away in 6.
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})

@@ -49,6 +49,70 @@ class FreshConfig(Config):
         return self
 
 
+class FreshImageConfig(Config):
+    """A small vision transformer from scratch, of CLIP's or SigLIP's shape."""
+
+    architecture: Literal["clip", "siglip"] = "clip"
+    """`clip`: the state of a class token is the image's vector; `siglip`: attention pools the states of all patches."""
+
+    layers: PositiveInt = 4
+    """Transformer layers."""
+
+    hidden: PositiveInt = 256
+    """Width of the patch states."""
+
+    heads: PositiveInt = 4
+    """Attention heads; must divide `hidden`."""
+
+    intermediate: PositiveInt = 1024
+    """Width inside the feed-forward layers."""
+
+    image_size: PositiveInt = 64
+    """Height and width that images are scaled and cropped to."""
+
+    patch_size: PositiveInt = 8
+    """Height and width of a patch; must divide `image_size`."""
+
+    seed: int = 0
+    """Of the initial weights, the projection's included."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden {self.hidden} is not a multiple of heads {self.heads}; change one of them")
+        if self.image_size % self.patch_size:
+            raise ValueError(
+                f"image_size {self.image_size} is not a multiple of patch_size {self.patch_size}; change one of them"
+            )
+        return self
+
+
+class ImageConfig(Config):
+    """The tower for images, trained together with the one for texts and projected into its space.
+
+    Weights are read from safetensors only, code from a model's repository is never run.
+    """
+
+    name_or_path: str | None = Field(default=None, min_length=1)
+    """A folder or hub name of a CLIP or SigLIP model (its vision part is taken), or a folder of our own with an image
+    tower. This or `fresh`."""
+
+    fresh: FreshImageConfig | None = None
+    """A new small tower. This or `name_or_path`."""
+
+    revision: str | None = None
+    """Branch, tag or commit of a hub model; a commit keeps runs repeatable. None = the hub's main branch."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.name_or_path is None) == (self.fresh is None):
+            given = "neither" if self.fresh is None else "both"
+            raise ValueError(f"give exactly one of name_or_path (existing weights) and fresh (new ones), not {given}")
+        if self.revision is not None and self.fresh is not None:
+            raise ValueError("revision belongs to a hub model; a fresh tower has none")
+        return self
+
+
 class EncoderConfig(Config):
     """One tower for queries and passages: where its weights come from, how it reads a text, what it makes of it.
 
@@ -90,6 +154,10 @@ class EncoderConfig(Config):
 
     gradient_checkpointing: bool = False
     """Run each layer again in the backward pass instead of keeping what it computed. Training only."""
+
+    # Left out where it is not given: encoders without images keep the fingerprints they had before there were any.
+    image: ImageConfig | None = Field(default=None, exclude_if=lambda value: value is None)
+    """A tower for images beside the one for texts. None = texts only."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

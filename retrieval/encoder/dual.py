@@ -4,7 +4,7 @@ Shape letters: N texts, T token positions, D dimensions.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -12,6 +12,9 @@ from torch.nn import functional
 
 from retrieval.encoder.config import DEFAULT_POOLING, EncoderConfig, PoolingName
 from retrieval.encoder.pooling import pool
+
+if TYPE_CHECKING:
+    from retrieval.encoder.vision import ImageTower
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "torch.nn.modules.linear.Identity": nn.Identity,
@@ -44,15 +47,23 @@ class Dense(nn.Linear):
 
 
 class DualEncoder(nn.Module):
-    """Token ids in, unit vectors out; the same weights for queries and passages."""
+    """Token ids in, unit vectors out; the same weights for queries and passages. Images have a tower of their own."""
 
-    def __init__(self, backbone: nn.Module, width: int, dense: Sequence[Dense], config: EncoderConfig) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        width: int,
+        dense: Sequence[Dense],
+        config: EncoderConfig,
+        image: "ImageTower | None" = None,
+    ) -> None:
         """
         Args:
             backbone: a transformer whose forward gives `last_hidden_state`.
             width: of its token states.
             dense: layers after pooling, in order.
             config: how to pool, and where all this came from.
+            image: the tower for images, if there is one; its vectors are as long as those of texts.
         """
         super().__init__()
         self.backbone: Any = backbone
@@ -62,6 +73,7 @@ class DualEncoder(nn.Module):
         self.width: int = width
         self.dimension: int = dense[-1].out_features if dense else width
         """Length of the vectors."""
+        self.image: ImageTower | None = image
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **extra: torch.Tensor) -> torch.Tensor:
         """Vectors of padded texts.

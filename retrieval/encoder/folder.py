@@ -8,6 +8,7 @@ The folder is one that sentence-transformers loads as it is, plus `mixlingual.js
     sentence_bert_config.json            maximum lengths
     config_sentence_transformers.json    prefixes
     mixlingual.json                      the encoder's configuration
+    image/                               the tower for images, where there is one (vision.py)
 """
 
 import json
@@ -25,6 +26,7 @@ from retrieval.encoder.dual import IDENTITY, Dense, DualEncoder
 from retrieval.encoder.fresh import build_fresh, drawn_with
 from retrieval.encoder.modules import Modules, read_modules, write_modules
 from retrieval.encoder.tokens import Tokens, load_tokens
+from retrieval.encoder.vision import IMAGE_FOLDER, build_image_tower, load_image_tower, save_image_tower
 
 ABOUT_FILE = "mixlingual.json"
 FORMAT_VERSION = 1
@@ -46,7 +48,9 @@ def build_encoder(config: EncoderConfig, texts: Iterable[str] | None = None) -> 
         return load_encoder(config.name_or_path, config)
     if texts is None:
         raise ConfigError("fresh: a fresh encoder needs texts to train its tokenizer on; none were given")
-    return build_fresh(config, texts)
+    encoder, tokens = build_fresh(config, texts)
+    encoder.image = build_image_tower(config, encoder.dimension)
+    return encoder, tokens
 
 
 def load_encoder(folder_or_name: str | Path, config: EncoderConfig | None = None) -> tuple[DualEncoder, Tokens]:
@@ -63,6 +67,7 @@ def load_encoder(folder_or_name: str | Path, config: EncoderConfig | None = None
     # A revision belongs to the name it was given with, not to an encoder trained from there.
     revision = config.revision if config and config.name_or_path == name else None
     folder = find_folder(name, revision)
+    as_saved = config is None
     if config is None:
         config = _saved_config(folder) or EncoderConfig(name_or_path=name)
     modules = read_modules(folder)
@@ -75,7 +80,12 @@ def load_encoder(folder_or_name: str | Path, config: EncoderConfig | None = None
             f"{folder}: its dense layer takes {dense[0].in_features} numbers, the transformer gives {width}"
         )
     config = config.model_copy(update={"pooling": config.pooling or modules.pooling})
-    return DualEncoder(backbone, width, dense, config).eval(), tokens
+    encoder = DualEncoder(backbone, width, dense, config).eval()
+    if as_saved and config.image is not None:
+        encoder.image = load_image_tower(folder / IMAGE_FOLDER, config, encoder.dimension)
+    else:
+        encoder.image = build_image_tower(config, encoder.dimension)
+    return encoder, tokens
 
 
 def save_encoder(
@@ -102,6 +112,8 @@ def save_encoder(
     options = {"add_pooling_layer": False} if takes_pooler_option(type(encoder.backbone)) else {}
     config = encoder.config.model_copy(update={"pooling": encoder.pooling})
     write_modules(folder, config, encoder.pooling, encoder.width, layers, options)
+    if encoder.image is not None:
+        save_image_tower(folder / IMAGE_FOLDER, encoder.image, _below("image.", state))
     about = {"format_version": FORMAT_VERSION, "encoder": to_plain(config)}
     (folder / ABOUT_FILE).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -19,6 +19,7 @@ class PlannedSource:
     dataset: str
     languages: Coverage
     has_negatives: bool
+    has_images: bool
     groups: np.ndarray
     """Numbers of its groups, in the order of its rows."""
 
@@ -65,14 +66,14 @@ def _refuse_repeated_ids(intake: Intake, facts: Facts) -> None:
 
 
 class PassageIds:
-    """The passage id of every group: one for all groups that share a passage, in any language or through others."""
+    """The passage id of every group: one for all groups that share a passage or image, directly or through others."""
 
     def __init__(self, spool: Spool, facts: Facts) -> None:
         numbers = np.arange(len(facts.id))
         self._first = connect(
             len(numbers),
-            np.concatenate([facts.pair_group, numbers.astype(np.uint32)]),
-            np.concatenate([facts.passage, facts.given_passage]),
+            np.concatenate([facts.pair_group, numbers.astype(np.uint32), numbers.astype(np.uint32)]),
+            np.concatenate([facts.passage, facts.given_passage, facts.image]),
         )
         # Whoever shares a passage without sharing its id takes the id of the first; so does who has none.
         differs = facts.given_passage != facts.given_passage[self._first]
@@ -97,9 +98,9 @@ def _without_repeats(intake: Intake, facts: Facts, dropped: Dropped) -> np.ndarr
         group = int(facts.pair_group[pair])
         lost.setdefault(group, set()).add(intake.languages[facts.pair_language[pair]])
     for number, languages in lost.items():
-        label, coverage = intake.kinds[kind[number]]
+        label, coverage, has_images = intake.kinds[kind[number]]
         rest = [language for language in coverage if language not in languages]
-        kind[number] = intake.kind_number(label, rest) if rest else -1
+        kind[number] = intake.kind_number(label, rest, has_images) if rest else -1
         id = intake.spool.read(number).id
         dropped.add("pairs_repeated", f"{id} ({', '.join(sorted(languages))})", len(languages))
         if not rest:
@@ -111,9 +112,11 @@ def _merged(intake: Intake, kind: np.ndarray, min_groups: int, dropped: Dropped)
     """(G) kind of each group after small coverages were merged into others of the same data set."""
     counts = np.bincount(kind[kind >= 0], minlength=len(intake.kinds))
     goes_to = np.full(len(intake.kinds), -1, dtype=np.int64)
-    for label in {label for label, _ in intake.kinds}:
+    for one in {(label, has_images) for label, _, has_images in intake.kinds}:
         number_of = {
-            coverage: number for number, (of, coverage) in enumerate(intake.kinds) if of == label and counts[number]
+            coverage: number
+            for number, (label, coverage, has_images) in enumerate(intake.kinds)
+            if (label, has_images) == one and counts[number]
         }
         sizes = {coverage: int(counts[number]) for coverage, number in number_of.items()}
         for coverage, target in merge_small(sizes, min_groups).items():
@@ -138,11 +141,12 @@ def _planned(intake: Intake, facts: Facts, kind: np.ndarray) -> list[PlannedSour
     """Sources by data set, most languages first; in each, groups in the order of the shuffle."""
     sources = []
     for number in np.unique(kind[kind >= 0]):
-        label, languages = intake.kinds[number]
+        label, languages, has_images = intake.kinds[number]
         groups = np.flatnonzero(kind == number)
         groups = groups[np.lexsort((facts.id[groups], facts.order[groups]))]
-        sources.append(PlannedSource(label, languages, bool(facts.has_negatives[groups].any()), groups))
-    return sorted(sources, key=lambda source: (source.dataset, -len(source.languages), source.languages))
+        has_negatives = bool(facts.has_negatives[groups].any())
+        sources.append(PlannedSource(label, languages, has_negatives, has_images, groups))
+    return sorted(sources, key=lambda s: (s.dataset, -len(s.languages), s.languages, s.has_images))
 
 
 def later_duplicates(keys: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ Memory grows by about half a kilobyte a group in 3 languages (measured at the pe
 take 2.7 GB, and as much scratch disk as their texts, which are read back in random order.
 """
 
+import base64
 import json
 from array import array
 from collections.abc import Sequence
@@ -13,8 +14,9 @@ from typing import IO
 
 import numpy as np
 
+from retrieval.images import ImageSource
 from retrieval.preparation.coverage import Coverage
-from retrieval.preparation.keys import order_key, text_key
+from retrieval.preparation.keys import image_key, order_key, text_key
 from retrieval.records import Group, Pair
 
 
@@ -31,7 +33,7 @@ class Spool:
     def append(self, group: Group) -> None:
         """Write one group; its number is the count of those before it."""
         pairs = {language: [pair.query, pair.passage, pair.negatives] for language, pair in group.pairs.items()}
-        data = json.dumps([group.id, group.passage_id, pairs], ensure_ascii=False).encode()
+        data = json.dumps([group.id, group.passage_id, pairs, _plain(group.image)], ensure_ascii=False).encode()
         self._file.write(data)
         self._starts.append(self._starts[-1] + len(data))
 
@@ -39,16 +41,30 @@ class Spool:
         """The group with a number."""
         start, end = self._starts[number], self._starts[number + 1]
         self._file.seek(start)
-        id, passage_id, pairs = json.loads(self._file.read(end - start))
+        id, passage_id, pairs, image = json.loads(self._file.read(end - start))
         return Group(
             id=id,
             passage_id=passage_id,
             pairs={code: Pair(query, passage, tuple(negatives)) for code, (query, passage, negatives) in pairs.items()},
+            image=_image(image),
         )
 
     def close(self) -> None:
         """Close the file; the groups cannot be read any more."""
         self._file.close()
+
+
+def _plain(image: ImageSource | None) -> str | None:
+    """A file stays where it is until it is written; other images go along in base 64."""
+    if image is None:
+        return None
+    return f"file:{image}" if isinstance(image, Path) else base64.b64encode(image).decode()
+
+
+def _image(plain: str | None) -> ImageSource | None:
+    if plain is None:
+        return None
+    return Path(plain.removeprefix("file:")) if plain.startswith("file:") else base64.b64decode(plain)
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,8 @@ class Facts:
     """(N) uint64 key of language, query and passage."""
     passage: np.ndarray
     """(N) uint64 key of the passage, whatever its language."""
+    image: np.ndarray
+    """(G) uint64 key of the image's content; 0 where a group has none."""
 
 
 class Intake:
@@ -80,23 +98,25 @@ class Intake:
 
     def __init__(self, spool: Spool, seed: int) -> None:
         self.spool = spool
-        self.kinds: list[tuple[str, Coverage]] = []
-        """Data set and coverage of groups, by number."""
+        self.kinds: list[tuple[str, Coverage, bool]] = []
+        """Data set and coverage of groups, and whether they have images, by number."""
         self.languages: list[str] = []
         """Language codes, by number."""
         self._seed = seed
-        self._kind_numbers: dict[tuple[str, Coverage], int] = {}
+        self._kind_numbers: dict[tuple[str, Coverage, bool], int] = {}
         self._language_numbers: dict[str, int] = {}
         self._kind, self._has_negatives = array("I"), array("B")
         self._id, self._order, self._given_passage = array("Q"), array("Q"), array("Q")
         self._pair_group, self._pair_language = array("I"), array("H")
-        self._pair, self._passage = array("Q"), array("Q")
+        self._pair, self._passage, self._image = array("Q"), array("Q"), array("Q")
 
     def add(self, group: Group, label: str) -> None:
         """Take in one cleaned group of the data set `label`."""
         number = len(self.spool)
         self.spool.append(group)
-        self._kind.append(self.kind_number(label, sorted(group.pairs)))
+        image = image_key(group.image) if group.image is not None else 0
+        self._kind.append(self.kind_number(label, sorted(group.pairs), bool(image)))
+        self._image.append(image)
         self._has_negatives.append(any(pair.negatives for pair in group.pairs.values()))
         self._id.append(text_key(group.id))
         self._order.append(order_key(group.id, self._seed))
@@ -104,12 +124,14 @@ class Intake:
         for language, pair in group.pairs.items():
             self._pair_group.append(number)
             self._pair_language.append(self._language_number(language))
-            self._pair.append(text_key(language, pair.query, pair.passage))
+            # A pair of captions that two images share is no repeat: it stands for either.
+            of_image = [str(image)] if image else []
+            self._pair.append(text_key(language, pair.query, pair.passage, *of_image))
             self._passage.append(text_key(pair.passage))
 
-    def kind_number(self, label: str, languages: Sequence[str]) -> int:
-        """Number of a data set with a coverage; a new one where it has none yet."""
-        kind = (label, tuple(languages))
+    def kind_number(self, label: str, languages: Sequence[str], has_images: bool) -> int:
+        """Number of a data set with a coverage, with or without images; a new one where it has none yet."""
+        kind = (label, tuple(languages), has_images)
         if kind not in self._kind_numbers:
             self._kind_numbers[kind] = len(self.kinds)
             self.kinds.append(kind)
@@ -133,4 +155,5 @@ class Intake:
             pair_language=np.array(self._pair_language),
             pair=np.array(self._pair),
             passage=np.array(self._passage),
+            image=np.array(self._image),
         )

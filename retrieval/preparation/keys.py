@@ -3,7 +3,10 @@
 Two different texts share a key with probability n^2 / 2^65 over n texts: below 10^-4 for 50 million.
 """
 
+import functools
 import hashlib
+
+from retrieval.images import ImageSource, content_key
 
 
 def text_key(*parts: str) -> int:
@@ -15,6 +18,12 @@ def text_key(*parts: str) -> int:
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return int.from_bytes(digest.digest(), "little") or 1
+
+
+@functools.lru_cache(maxsize=16)  # the captions of one image follow each other
+def image_key(image: ImageSource) -> int:
+    """Key of an image's encoded content, whatever its file is called."""
+    return text_key("image", content_key(image))
 
 
 def order_key(id: str, seed: int) -> int:

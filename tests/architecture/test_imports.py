@@ -16,7 +16,9 @@ DOORS = {
     "deepspeed": ("trainer/engine",),
     "ray.tune": ("jobs/ablation",),
     "ray.train": ("trainer/",),
-    "transformers": ("retrieval/encoder/backbones", "retrieval/encoder/tokens"),
+    # Models of texts, of images (other classes, other inputs, other files), and tokenizers.
+    "transformers": ("retrieval/encoder/backbones", "retrieval/encoder/vision", "retrieval/encoder/tokens"),
+    "PIL": ("retrieval/images", "retrieval/datasets/drawn_scenes"),
     "matplotlib": ("retrieval/report/",),
     "numba": ("retrieval/ranks",),
     "bm25s": ("retrieval/bm25",),
