@@ -21,6 +21,12 @@ class Arm:
     evaluations: Mapping[str, Path]
     """Collection -> folder with `summary.json` and `per_query_bias.parquet`."""
 
+    perturbed: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    """Collection -> perturbation of its queries -> folder with `robustness.parquet`."""
+
+    throughput: Mapping[str, Path] = field(default_factory=dict)
+    """Collection -> folder with `throughput.json`."""
+
     telemetry: Path | None = None
     """`telemetry.jsonl` of the training run."""
 

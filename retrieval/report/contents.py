@@ -7,7 +7,16 @@ from typing import Any
 import yaml
 
 from cluster.logs import mask_secrets
-from retrieval.report import charts, findings, pair_charts, tables, training_charts, training_tables
+from retrieval.report import (
+    charts,
+    findings,
+    pair_charts,
+    robustness_tables,
+    speed_table,
+    tables,
+    training_charts,
+    training_tables,
+)
 from retrieval.report.charts import Panels
 from retrieval.report.figures import Figure
 from retrieval.report.inputs import collections_of
@@ -21,6 +30,14 @@ BIAS_CAPTION = (
     "a mean over queries, then over query languages. Brightest is the largest of the trained arms; baselines may lie "
     "beyond. Own language: its share of the first ten passages, relevant or not."
 )
+HEADINGS = {
+    "per-language": "Languages",
+    "worst-pairs": "Weakest pairs",
+    "by-training-data": "Languages by training data",
+    "perturbations": "Queries in other words",
+    "speed": "Speed",
+}
+"""Table of a collection -> heading over it."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,8 @@ class Contents:
     swatches: Mapping[str, str]
     """Arm -> name of its colour's CSS variable."""
     pairs_csv: str
+    perturbations_csv: str
+    """Empty where no queries were perturbed."""
 
     def figures(self) -> Iterator[Figure]:
         """Every figure, in the order of the page."""
@@ -105,6 +124,7 @@ def gather(
         unseen=frozenset(findings.unseen_languages(results)),
         swatches={name: VARIABLES[colour] for name, colour in charts.colours(results).items()},
         pairs_csv=tables.pairs_csv(results),
+        perturbations_csv=robustness_tables.perturbations_csv(results),
     )
 
 
@@ -119,7 +139,14 @@ def _collection(results: Sequence[ArmResults], name: str, place: int) -> Collect
         )
         if figure
     )
-    more = (tables.bias(results, name), tables.per_language(results, name), tables.worst_pairs(results, name))
+    more = (
+        tables.bias(results, name),
+        tables.per_language(results, name),
+        tables.worst_pairs(results, name),
+        robustness_tables.by_training_data(results, name),
+        robustness_tables.perturbations(results, name),
+        speed_table.speed(results, name),
+    )
     return CollectionPart(
         name=name,
         anchor=anchor,

@@ -10,7 +10,16 @@ from pydantic import ValidationError
 from cluster.config import describe
 from cluster.errors import DataError
 from retrieval.report.arms import Arm
-from retrieval.report.results import ArmResults, Ledger, StepEvent, Summary, Telemetry, ValidationEvent
+from retrieval.report.results import (
+    ArmResults,
+    Drop,
+    Ledger,
+    StepEvent,
+    Summary,
+    Telemetry,
+    Throughput,
+    ValidationEvent,
+)
 from retrieval.report.text import isolated
 
 SUMMARY = "summary.json"
@@ -48,6 +57,11 @@ def read_arm(arm: Arm) -> ArmResults:
         arm=arm,
         summaries={name: read_summary(folder) for name, folder in arm.evaluations.items()},
         bias_by_language={name: _read_bias_by_language(folder) for name, folder in arm.evaluations.items()},
+        drops={
+            name: {perturbation: _read_drops(folder) for perturbation, folder in by_perturbation.items()}
+            for name, by_perturbation in arm.perturbed.items()
+        },
+        throughput={name: _read_throughput(folder) for name, folder in arm.throughput.items()},
         telemetry=_read_if_there(read_telemetry, arm, "telemetry", arm.telemetry, gaps),
         ledger=_read_if_there(read_ledger, arm, "ledger", arm.ledger, gaps),
         gaps=tuple(gaps),
@@ -109,6 +123,19 @@ def read_telemetry(path: Path) -> Telemetry:
     return Telemetry(
         steps=[steps[step] for step in sorted(steps)], validations=[validations[step] for step in sorted(validations)]
     )
+
+
+def _read_drops(folder: Path) -> list[Drop]:
+    from retrieval.robustness import DROPS, read_drops
+
+    return [_parsed(Drop, row, str(folder / DROPS)) for row in read_drops(folder).to_pylist()]
+
+
+def _read_throughput(folder: Path) -> Throughput:
+    from retrieval.throughput import THROUGHPUT, read_throughput
+
+    figures: Throughput = _parsed(Throughput, read_throughput(folder), str(folder / THROUGHPUT))
+    return figures
 
 
 def _is_json(line: bytes) -> bool:

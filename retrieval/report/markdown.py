@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from retrieval.report.contents import CollectionPart, Contents
+from retrieval.report.contents import HEADINGS, CollectionPart, Contents
 from retrieval.report.measures import MISSING
 from retrieval.report.table import Cell, Table
 from retrieval.report.text import label, parts_of, visible
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$]|^[#+=-])")
+_SUMMARISED = ("worst-pairs", "by-training-data", "perturbations", "speed")
+"""Tables of a collection that the summary shows beside the headline."""
+_WIDE = 5
 _MARKS = {"best": "**{}**", "close": "{} ≈", "": "{}"}
 
 
@@ -50,7 +54,23 @@ def _collection(part: CollectionPart) -> list[str]:
         places = list(range(start, start + width))
         lines += [f"### {group.capitalize()}", "", *_table(part.headline, places, with_detail=not start), ""]
         start += width
-    return [*lines, "**Best in its column**; ≈ not distinguishable from the best (95 % intervals overlap).", ""]
+    lines += ["**Best in its column**; ≈ not distinguishable from the best (95 % intervals overlap).", ""]
+    for table in part.tables:
+        if table.name in _SUMMARISED:
+            lines += [f"### {HEADINGS[table.name]}", "", escaped(table.caption), "", *_by_group(table), ""]
+    return lines
+
+
+def _by_group(table: Table) -> list[str]:
+    """A table for each heading over the columns where these are many and alike; else one, headings put together."""
+    if len(table.columns) <= _WIDE or len({width for _, width in table.groups}) > 1:
+        columns = tuple(replace(one, label=f"{one.group} {one.label}".strip()) for one in table.columns)
+        return _table(replace(table, columns=columns), range(len(columns)))
+    lines, start = [], 0
+    for group, width in table.groups:
+        lines += [f"{escaped(group).capitalize()}:", "", *_table(table, range(start, start + width)), ""]
+        start += width
+    return lines[:-1]
 
 
 def _table(table: Table, places: Sequence[int], with_detail: bool = False) -> list[str]:

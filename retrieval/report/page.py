@@ -9,23 +9,24 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup, escape
 
 from retrieval.records import LANGUAGE_CODE
-from retrieval.report.contents import Contents
+from retrieval.report.contents import HEADINGS, Contents
 from retrieval.report.measures import HEADLINE, RANK_DISTANCE, SETTING_MEANING, SETTINGS
 from retrieval.report.text import label, language_names, parts_of, visible
 
 
 def render(contents: Contents) -> str:
     """The page. All text from data is escaped; the only script is ours, and the page's policy allows no other."""
-    style, script = _template_file("report.css"), _template_file("report.js")
+    style, script = template_file("report.css"), template_file("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             contents=contents,
             style=Markup(style),
             script=Markup(script),
             script_digest=digest,
+            headings=HEADINGS,
             measures=(*HEADLINE, RANK_DISTANCE),
             settings=SETTINGS,
             setting_meaning=SETTING_MEANING,
@@ -33,8 +34,9 @@ def render(contents: Contents) -> str:
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Templates of pages: everything is escaped, and invisible characters are shown."""
+    made = Environment(
         loader=PackageLoader("retrieval.report"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
@@ -42,14 +44,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters |= {
+    made.filters |= {
         "label": label,
         "autonym": _autonym,
         "english": _english,
         "svg": Markup,
         "sentence": _sentence,
     }
-    return environment
+    return made
 
 
 def _sentence(text: str) -> Markup:
@@ -75,5 +77,6 @@ def _english(code: str) -> str:
     return language_names(code)[0]
 
 
-def _template_file(name: str) -> str:
+def template_file(name: str) -> str:
+    """A file beside the templates, to be put into a page."""
     return (resources.files("retrieval.report") / "templates" / name).read_text(encoding="utf-8").strip()

@@ -109,6 +109,36 @@ class Summary(_Read):
         return {pair: value for pair, value in found.items() if value is not None}
 
 
+class Drop(_Read):
+    """What a perturbation of the queries costs in one setting: a row of `robustness.parquet`."""
+
+    setting: str
+    query_language: str
+    """"*": macro mean over all."""
+    measure: str
+    num_queries: int
+    num_changed: int
+    clean: Value = None
+    """Of the changed queries, as they were."""
+    perturbed: Value = None
+    relative_drop: Value = None
+    low: Value = None
+    high: Value = None
+
+
+class Throughput(_Read):
+    """`throughput.json`: how fast an encoder was."""
+
+    queries_per_second: float
+    passages_per_second: float
+    latency_ms: dict[str, dict[str, float]]
+    """Part of the work (encode, search, both) -> percentile -> milliseconds."""
+    queries: int
+    passages: int
+    passages_searched: int
+    machine: dict[str, Any] = {}
+
+
 class KindCount(_Read):
     """Share of a kind or source, and the steps it really got."""
 
@@ -171,6 +201,10 @@ class ArmResults:
     """Collection -> summary."""
     bias_by_language: Mapping[str, Mapping[str, Mapping[str, float]]]
     """Collection -> query language -> measure -> mean over its queries."""
+    drops: Mapping[str, Mapping[str, Sequence[Drop]]]
+    """Collection -> perturbation -> what it costs."""
+    throughput: Mapping[str, Throughput]
+    """Collection -> speed on its texts."""
     telemetry: Telemetry | None
     ledger: Ledger | None
     gaps: tuple[str, ...]

@@ -57,6 +57,8 @@ def write_report(
     figures = {f"figures/{figure.name}.svg": figure.file for figure in contents.figures()}
     csv_files = {f"tables/{name}.csv": to_csv(table) for name, table in contents.named_tables()}
     csv_files["tables/pairs.csv"] = contents.pairs_csv
+    if contents.perturbations_csv:
+        csv_files["tables/perturbations.csv"] = contents.perturbations_csv
     files = {**figures, **csv_files, "summary.md": markdown.render(contents), "index.html": page.render(contents)}
     for relative, text in files.items():
         _write(folder / relative, text)

@@ -149,6 +149,59 @@ def shares_of_first_ten(language: str, languages: Sequence[str]) -> dict[str, fl
     return {other: (3 if other == language else 1) / total for other in languages}
 
 
+def write_perturbed(folder: Path, languages: Sequence[str], num_queries: int, drop: float) -> Path:
+    """`robustness.parquet`: the same drop in every setting and language; in the first one no query could be changed."""
+    folder.mkdir(parents=True)
+    rows = [
+        {
+            "setting": setting,
+            "query_language": language,
+            "measure": measure,
+            "num_queries": num_queries * (len(languages) if language == "*" else 1),
+            "num_changed": 0 if language == languages[0] else num_queries,
+            **dict.fromkeys(("clean", "perturbed", "relative_drop", "low", "high"), None),
+        }
+        | (
+            {}
+            if language == languages[0]
+            else {
+                "clean": 0.5,
+                "perturbed": 0.5 * (1 - drop),
+                "relative_drop": drop,
+                "low": drop - 0.02,
+                "high": drop + 0.03,
+            }
+        )
+        for setting in ("mono", "cross", "multi")
+        for language in ("*", *languages)
+        for measure in ("mAP", "R@1")
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "robustness.parquet")
+    return folder
+
+
+def write_throughput(folder: Path, seconds: float) -> Path:
+    """`throughput.json` of an encoder that takes so long for a query."""
+    folder.mkdir(parents=True)
+    milliseconds = {"p50": 1000 * seconds, "p95": 1200 * seconds, "p99": 1500 * seconds}
+    figures = {
+        "queries_per_second": 20 / seconds,
+        "passages_per_second": 5 / seconds,
+        "latency_ms": {
+            part: {name: value * share for name, value in milliseconds.items()}
+            for part, share in (("encode", 0.9), ("search", 0.1), ("both", 1.0))
+        },
+        "queries": 512,
+        "passages": 500,
+        "single_queries": 200,
+        "passages_searched": 4800,
+        "dimensions": 256,
+        "machine": {"processor": "x86_64", "cores": 2, "threads": 1, "torch_threads": 1, "gpu": None},
+    }
+    (folder / "throughput.json").write_text(json.dumps(figures), encoding="utf-8")
+    return folder
+
+
 def write_telemetry(
     path: Path, kinds: Sequence[str], steps: int, quality: tuple[float, float, float], seed: int
 ) -> Path:
@@ -249,6 +302,13 @@ def make_arms(
                 role="trained" if mix else "baseline",
                 mix=mix,
                 evaluations=evaluations,
+                perturbed={
+                    collections[0]: {
+                        perturbation: write_perturbed(place / perturbation, languages, num_queries, drop + number / 100)
+                        for perturbation, drop in (("typing_noise", 0.2), ("lower_case", -0.01))
+                    }
+                },
+                throughput={collections[0]: write_throughput(place / "speed", 0.02 * (number + 1))} if mix else {},
                 telemetry=write_telemetry(place / "telemetry.jsonl", kinds, steps, quality, number) if mix else None,
                 ledger=write_ledger(place / "ledger.json", mix, steps, seen) if mix else None,
                 facts={"training seconds": f"{118 + number}", "fingerprint": f"{number}f3a9c01d2b47e6{number}"}

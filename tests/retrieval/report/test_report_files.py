@@ -18,6 +18,7 @@ from retrieval.evaluate import evaluate_vectors_to
 from retrieval.records import PassageRecord, QueryRecord, collection_from
 from retrieval.report import Arm, ReportFiles, write_report
 from retrieval.report.inputs import read_arms, read_telemetry
+from retrieval.report.robustness_tables import resource_groups
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -76,6 +77,74 @@ def test_pairs_csv_holds_every_pair(report: ReportFiles, arms: list[Arm]) -> Non
             for pair in json.loads((folder / "summary.json").read_text(encoding="utf-8"))["pairs"]:
                 row = rows[collection, arm.name, pair["query_language"], pair["pool_language"]]
                 assert float(row["nDCG@10"]) == pair["nDCG@10"]
+
+
+def test_what_perturbations_cost_stands_in_full(report: ReportFiles, arms: list[Arm]) -> None:
+    (overview,) = [path for path in report.tables if path.name == "c1-xquad-r-perturbations.csv"]
+    rows = {row["arm"]: row for row in read_csv(overview)}
+    assert list(rows) == [arm.name for arm in arms]
+    assert float(rows["hybrid"]["typing noise cross-lingual"]) == pytest.approx(0.22)
+    assert float(rows["hybrid"]["typing noise cross-lingual high"]) == pytest.approx(0.25)
+    (path,) = [path for path in report.tables if path.name == "perturbations.csv"]
+    found = read_csv(path)
+    assert len(found) == len(arms) * 2 * 3 * (1 + 4) * 2  # perturbations, settings, languages and all of them, measures
+    (row,) = [
+        row
+        for row in found
+        if (row["arm"], row["perturbation"], row["setting"], row["query_language"], row["measure"])
+        == ("BM25", "lower_case", "multi", "zh", "R@1")
+    ]
+    assert (row["num_queries"], row["num_changed"]) == ("8", "8")
+    assert float(row["relative_drop"]) == pytest.approx(0.02)
+    (empty,) = {row["relative_drop"] for row in found if row["query_language"] == "ar"}
+    assert empty == ""
+
+
+def test_mean_over_languages_with_no_training_data_by_hand(report: ReportFiles, arms: list[Arm]) -> None:
+    """Greek was never drawn; the other three languages alike."""
+    (path,) = [path for path in report.tables if path.name == "c1-xquad-r-by-training-data.csv"]
+    row = next(row for row in read_csv(path) if row["arm"] == "X-Y")
+    pairs = json.loads((arms[1].evaluations["xquad_r"] / "summary.json").read_text(encoding="utf-8"))["pairs"]
+    values = {(pair["query_language"], pair["pool_language"]): pair["mAP"] for pair in pairs}
+    assert float(row["no training data monolingual"]) == values["el", "el"]
+    passages = sum(values[other, "el"] for other in ("ar", "en", "zh")) / 3
+    assert float(row["no training data cross-lingual, as passage"]) == pytest.approx(passages)
+    asked = [values[one, other] for one in ("ar", "en", "zh") for other in ("ar", "el", "en", "zh") if one != other]
+    assert float(row["more training data cross-lingual, as query"]) == pytest.approx(sum(asked) / 9)
+
+
+def test_languages_that_were_drawn_little_are_a_group_of_their_own(write_run: Callable[..., list[Arm]]) -> None:
+    arms = write_run()
+    for arm in arms:
+        if arm.ledger:
+            ledger = json.loads(arm.ledger.read_text(encoding="utf-8"))
+            ledger["languages"] = {"mono": {"en": 101, "zh": 10, "ar": 11}}
+            arm.ledger.write_text(json.dumps(ledger), encoding="utf-8")
+    groups = resource_groups(read_arms(arms), ("ar", "el", "en", "zh"))
+    assert groups == {"no": ["el"], "little": ["zh"], "more": ["ar", "en"]}
+    assert resource_groups(read_arms([dataclasses.replace(arms[0], ledger=None), *arms[1:]]), ("en",)) == {}
+
+
+def test_speed_stands_beside_accuracy(report: ReportFiles) -> None:
+    (path,) = [path for path in report.tables if path.name == "c1-xquad-r-speed.csv"]
+    rows = {row["arm"]: row for row in read_csv(path)}
+    assert list(rows) == ["X-X", "X-Y", "hybrid"]
+    assert float(rows["X-Y"]["in bulk queries/s"]) == pytest.approx(500)
+    assert float(rows["X-Y"]["one query, ms p99"]) == pytest.approx(60)
+    assert rows["X-Y"]["measured on"] == "x86_64, 2 cores, 1 thread"
+
+
+def test_page_and_summary_show_robustness_and_speed(report: ReportFiles) -> None:
+    page, summary = (path.read_text(encoding="utf-8") for path in (report.page, report.summary))
+    for heading in ("Weakest pairs", "Languages by training data", "Queries in other words", "Speed"):
+        assert page.count(f"<h3>{heading}</h3>") == (
+            2 if heading in ("Weakest pairs", "Languages by training data") else 1
+        )
+        assert f"### {heading}\n" in summary
+    changed = "typing noise 8 of 32 and lower case 8 of 32."
+    assert changed in page and changed in summary
+    assert "| hybrid | .220 (.200–.250) | .220 (.200–.250) | .220 (.200–.250) |" in summary
+    assert "Typing noise:\n" in summary
 
 
 def test_languages_in_their_roles_by_hand(report: ReportFiles, arms: list[Arm]) -> None:
