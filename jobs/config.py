@@ -129,3 +129,11 @@ def result_deciding(training: TrainingConfig) -> dict[str, Any]:
     for part in ("feed", "engine"):
         fields[part] = {name: value for name, value in fields[part].items() if name not in _NOT_IN_A_RESULT[part]}
     return fields
+
+
+def result_deciding_mix(mixing: MixingConfig) -> dict[str, Any]:
+    """The mixing fields that decide what is trained on: how texts are switched only where any are."""
+    plain = to_plain(mixing)
+    if not mixing.uses("code_switched"):
+        plain.pop("code_switching")
+    return plain

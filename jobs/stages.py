@@ -1,6 +1,7 @@
 """The stages of a run. Each is named by a fingerprint of its inputs, so what was done is found and never done twice.
 
 prepare     -> groups/<fingerprint>
+dictionary  -> dictionaries/<fingerprint>  word translations out of the training groups, where they are asked for
 start       -> encoders/<fingerprint>      the encoder before training
 train       -> encoders/<fingerprint>      one per arm, with telemetry and ledger
 encode      -> vectors/<fingerprint>       a collection's texts by one encoder (jobs/evaluation_stage.py)
@@ -17,7 +18,7 @@ from cluster.errors import ConfigError, DataError
 from cluster.fingerprint import file_sha256, fingerprint
 from cluster.logs import get_logger, progress
 from cluster.storage import ResultSet, Store, open_result_set, open_store, result_set_exists, write_result_set
-from jobs.config import RunConfig, result_deciding
+from jobs.config import RunConfig, result_deciding, result_deciding_mix
 from retrieval.cleaning import Dropped, clean_group
 from retrieval.datasets import content_fingerprints, plain_without_path, read_groups
 from retrieval.records import Collection, Group, collection_from_groups
@@ -74,13 +75,20 @@ class Stages:
         identity = {"stage": "dictionary", "version": VERSION, "groups": self._groups_content}
         name = f"dictionaries/{fingerprint(identity)}"
         if not result_set_exists(self.store, name):
-            from retrieval.dictionary import dictionary_of, write_dictionary
+            from jobs.code_switching import write_groups_dictionary
             from retrieval.groups import open_groups
 
             _logger.info("inducing a dictionary from the training groups")
             with write_result_set(self.store, name, identity | {"groups": self.groups.name}) as folder:
-                write_dictionary(folder, dictionary_of(open_groups(self.groups)))
+                write_groups_dictionary(folder, open_groups(self.groups))
         return open_result_set(self.store, name)
+
+    @cached_property
+    def _switchable(self) -> tuple[str, ...]:
+        """Languages that the dictionary is good enough for; says once which it is not."""
+        from jobs.code_switching import switchable_languages
+
+        return switchable_languages(self.dictionary)
 
     @cached_property
     def validation(self) -> Collection | None:
@@ -167,6 +175,7 @@ class Stages:
         Raises:
             ConfigError: the arm's mix does not fit the groups, or the workers do not divide the batch.
         """
+        from jobs.code_switching import stored_dictionary
         from retrieval.encoder.folder import load_encoder
         from retrieval.groups import open_groups
         from trainer.feed.stream import FeedSpec
@@ -177,13 +186,17 @@ class Stages:
         training, mixing = self.config.training, self.mixing(arm)
         training.check_batch(mixing.batch)
         groups = open_groups(self.groups)
-        shapes = tuple(SourceShape(s.name, s.languages, s.num_groups, s.row_group_rows) for s in groups.sources)
+        switching = mixing.uses("code_switched")
+        usable = self._switchable if switching else None
+        shapes = tuple(SourceShape(s.name, s.languages, s.num_groups, s.row_group_rows, usable) for s in groups.sources)
         plan = Plan(mixing, shapes, self.config.seed)
         plan.batch(0)
         _, tokens = load_encoder(self.start.folder / ENCODER_FOLDER)
         name = self.trained_name(arm)
         identity = name.rpartition("/")[2]
         about = {"stage": "train", "arm": arm, "mixing": to_plain(mixing), "training": to_plain(training)}
+        dictionary = stored_dictionary(self.dictionary) if switching else None
+        about |= {"dictionary": dictionary.name} if dictionary else {}
         return TrainSpec(
             root=self.store.uri,
             name=name,
@@ -192,7 +205,7 @@ class Stages:
             seed=self.config.seed,
             encoder_folder=self.start.folder / ENCODER_FOLDER,
             start=self.start.name,
-            feed=FeedSpec(plan, groups, tokens, training.feed, training.steps),
+            feed=FeedSpec(plan, groups, tokens, training.feed, training.steps, dictionary),
             training=training,
             validation=self.validation,
             about=about | {"seed": self.config.seed, "start": self.start.name, "groups": self.groups.name},
@@ -207,17 +220,20 @@ class Stages:
 
     def trained_name(self, arm: str) -> str:
         """Name of the arm's trained encoder."""
+        mixing = self.mixing(arm)
         identity = {
             "stage": "train",
             "version": VERSION,
             "start": self.start.name,
             "groups": self._groups_content,
-            "mixing": to_plain(self.mixing(arm)),
+            "mixing": result_deciding_mix(mixing),
             "training": result_deciding(self.config.training),
             "seed": self.config.seed,
         } | self.revision
         if self.validation is not None and self.config.data.validation is not None:
             identity["validation"] = self._content(self.config.data.validation)
+        if mixing.uses("code_switched"):
+            identity["dictionary"] = self.dictionary.name
         return f"encoders/{fingerprint(identity)}"
 
     def untrained_arms(self) -> list[str]:

@@ -18,11 +18,13 @@ from distributed.small_run import small_groups, small_plan, small_spec, with_tra
 from cluster.errors import WorkError
 from cluster.ray_runtime import RayConfig, ray_cluster
 from cluster.storage import ResultSet, open_store
+from retrieval.dictionary import StoredDictionary, dictionary_of, write_dictionary
 from retrieval.encoder.folder import load_encoder
 from trainer.feed.config import FeedConfig
 from trainer.feed.payload import from_row, to_table
 from trainer.feed.stream import Batches, BatchMaker, FeedSpec, rank_stream
 from trainer.launch import train_encoder
+from trainer.mixing.ratios import KINDS
 from trainer.worker import TrainSpec, next_step
 
 pytestmark = [pytest.mark.ray, pytest.mark.distributed]
@@ -152,8 +154,10 @@ def test_any_number_of_ranks_sees_the_same_tokens(cluster: None, tmp_path: Path,
     texts = [pair.passage for group in groups.iter_groups() for pair in group.pairs.values()]
     config = EncoderConfig.model_validate({"fresh": {"layers": 1, "hidden": 8, "heads": 1, "vocabulary": 200}})
     _, tokens = build_encoder(config, texts)
-    mix = {"mono": "1/3", "cross": "1/3", "multi": "1/3"}
-    spec = FeedSpec(small_plan(groups, mix), groups, tokens, FeedConfig(steps_per_task=3), 14)
+    mix = dict.fromkeys(KINDS, "1/4")
+    write_dictionary(tmp_path, dictionary_of(groups))
+    dictionary = StoredDictionary(tmp_path)
+    spec = FeedSpec(small_plan(groups, mix), groups, tokens, FeedConfig(steps_per_task=3), 14, dictionary)
     whole = BatchMaker(spec, 0, 1)
     per_rank = streamed(spec, first, world_size)
     assert [len(batches) for batches in per_rank] == [14 - first] * world_size

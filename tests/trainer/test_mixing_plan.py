@@ -15,7 +15,7 @@ from trainer.mixing.config import MixingConfig, SourceShape
 from trainer.mixing.languages import balanced, ordered_pairs, parallel_languages
 from trainer.mixing.ledger import Ledger
 from trainer.mixing.permute import key_of, permute
-from trainer.mixing.plan import CROSS, MONO, MULTI, GlobalBatch, Plan
+from trainer.mixing.plan import CODE_SWITCHED, CROSS, MONO, MULTI, GlobalBatch, Plan
 from trainer.mixing.ratios import KINDS
 from trainer.mixing.rows import RowOrder
 
@@ -33,7 +33,15 @@ def make_plan(mix: Any, *sources: SourceShape, seed: int = 0, **options: Any) ->
 
 
 mixes = st.sampled_from(
-    [{"mono": 1}, {"cross": 1}, {"multi": 1}, {"mono": 0.5, "cross": 0.5}, {"mono": 0.2, "cross": 0.3, "multi": 0.5}]
+    [
+        {"mono": 1},
+        {"cross": 1},
+        {"multi": 1},
+        {"mono": 0.5, "cross": 0.5},
+        {"mono": 0.2, "cross": 0.3, "multi": 0.5},
+        {"mono": 0.4, "cross": 0.4, "code_switched": 0.2},
+        {"multi": 0.1, "code_switched": 0.9},
+    ]
 )
 sources = st.lists(st.tuples(st.integers(1, 5), st.integers(12, 900)), min_size=1, max_size=4).map(
     lambda drawn: tuple(shape(f"s{n}", languages, groups) for n, (languages, groups) in enumerate(drawn))
@@ -58,7 +66,8 @@ def test_random_plans_keep_every_promise(
         return
     config, ledger = plan.config, Ledger(plan.config, plan.sources)
     kinds_so_far = np.zeros(len(KINDS))
-    mono_languages: dict[int, list[int]] = {}
+    one_language = (MONO, CODE_SWITCHED)
+    batch_languages: dict[tuple[int, int], list[int]] = {}
     for step in range(60):
         drawn = plan.batch(step)
         assert drawn.row.shape == (batch,) and len(set(drawn.row.tolist())) == batch
@@ -68,15 +77,17 @@ def test_random_plans_keep_every_promise(
             used.sum(axis=1), np.where(drawn.kind == MULTI, drawn.passage_language.shape[1], 1)
         )
         first = drawn.passage_language[:, 0]
-        assert (first[drawn.kind == MONO] == drawn.query_language[drawn.kind == MONO]).all()
+        same = np.isin(drawn.kind, one_language)
+        assert (first[same] == drawn.query_language[same]).all()
         assert (first[drawn.kind == CROSS] != drawn.query_language[drawn.kind == CROSS]).all()
         for languages in drawn.passage_language[drawn.kind == MULTI].tolist():
             assert len(set(languages)) == min(config.positives, len(sources[drawn.source].languages))
         if granularity == "batch":
             assert len(set(drawn.kind.tolist())) == 1
-            if drawn.kind[0] == MONO:
+            if drawn.kind[0] in one_language:
                 assert len(set(drawn.query_language.tolist())) == 1
-                mono_languages.setdefault(drawn.source, []).append(int(drawn.query_language[0]))
+                place = (drawn.source, int(drawn.kind[0]))
+                batch_languages.setdefault(place, []).append(int(drawn.query_language[0]))
         kinds_so_far += np.bincount(drawn.kind, minlength=len(KINDS)) / batch
         target = [float(config.mix[0].shares[kind]) * (step + 1) for kind in KINDS]
         several_only = all(len(source.languages) > 1 for source in sources)
@@ -85,7 +96,7 @@ def test_random_plans_keep_every_promise(
         elif several_only:  # in slots: each kind is within one slot of its share after every batch
             assert np.abs(kinds_so_far - target).max() * batch <= 1 + 1e-9
         ledger.record(drawn)
-    for source, languages in mono_languages.items():
+    for (source, _), languages in batch_languages.items():
         choices = len(sources[source].languages)
         for end in range(1, len(languages) + 1):
             counts = np.bincount(languages[:end], minlength=choices)
@@ -105,7 +116,7 @@ def test_random_access_gives_what_walking_gives() -> None:
 
 
 def test_mixes_with_one_seed_draw_the_same_groups_in_the_same_order() -> None:
-    mixes = [{"mono": 1}, {"cross": 1}, {"mono": 0.5, "cross": 0.5}, {"multi": 1}]
+    mixes = [{"mono": 1}, {"cross": 1}, {"mono": 0.5, "cross": 0.5}, {"multi": 1}, {"mono": 0.6, "code_switched": 0.4}]
     plans = [make_plan(mix, shape("a", 4, 300), shape("b", 3, 200)) for mix in mixes]
     for step in range(80):
         first, *others = [plan.batch(step) for plan in plans]

@@ -6,12 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from cluster.config import Config
+from cluster.config import Config, Share
+from retrieval.images import IMAGE
 from trainer.mixing.ratios import Kind, Knot, Mix
 
 
 class CodeSwitchingConfig(Config):
-    """How texts of code-switched batches are switched (docs/decisions/code-switched-batches.md); other kinds are not."""
+    """How texts of code-switched batches are switched, see docs/decisions/code-switched-batches.md."""
 
     share: float = Field(default=0.5, gt=0, le=1)
     """Of a text's words that have a translation, so many are replaced, each into a language drawn for it."""
@@ -37,6 +38,10 @@ class MixingConfig(Config):
     window_rows: int = Field(default=16384, ge=1)
     """Groups that are shuffled with each other; larger mixes wider, smaller reads less (see rows.py)."""
     code_switching: CodeSwitchingConfig = CodeSwitchingConfig()
+    # Left out where it is 0: mixes without images keep the fingerprints they had before there were any.
+    image_share: Share = Field(default=Fraction(0), ge=0, le=1, exclude_if=lambda share: share == 0)
+    """Share of the batches of each kind, from each source with images, in which an image takes the place of a caption,
+    by turns that of a passage and that of the query; exactly so at every step. Code-switched batches have none."""
 
     def uses(self, kind: Kind) -> bool:
         """Whether the mix has batches of a kind at any time."""
@@ -53,6 +58,13 @@ class SourceShape:
     row_group_rows: int
     switchable: tuple[str, ...] | None = None
     """Languages with a dictionary to switch by, as far as this source has them; None = all of its languages."""
+    has_images: bool = False
+    """Whether its groups have images."""
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """What the language numbers of its slots mean: its languages, and `IMAGE` after them."""
+        return (*self.languages, IMAGE) if self.has_images else self.languages
 
     @property
     def switchable_numbers(self) -> tuple[int, ...]:
