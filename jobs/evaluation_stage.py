@@ -91,8 +91,17 @@ class EvaluationStage:
                 self._evaluate(folder, arm, name)
         return open_result_set(self._store, key)
 
-    def perturbed(self, arm: str, name: str, perturbation: PerturbationName) -> ResultSet:
-        """The same of perturbed queries over the same passages, with what the perturbation costs; see `write_drops`."""
+    def judged(self, arm: str, name: str) -> list[ResultSet]:
+        """Everything that says how an arm does on a collection: as it is, under perturbations, how fast."""
+        speed = self.throughput(arm, name)
+        return [self.evaluation(arm, name), *self.perturbed(arm, name).values(), *([speed] if speed else [])]
+
+    def perturbed(self, arm: str, name: str) -> dict[PerturbationName, ResultSet]:
+        """How an arm does under each perturbation of `evaluation.perturbations`, by its name."""
+        return {one: self._perturbed(arm, name, one) for one in self._options.perturbations}
+
+    def _perturbed(self, arm: str, name: str, perturbation: PerturbationName) -> ResultSet:
+        """The evaluation of perturbed queries over the same passages, with what it costs; see `write_drops`."""
         key = self.evaluation_name(arm, name, perturbation)
         if not result_set_exists(self._store, key):
             from retrieval.robustness import perturb_queries, write_drops
@@ -135,8 +144,13 @@ class EvaluationStage:
 
         return code_switching(read_dictionary(self._stages.dictionary.folder))
 
-    def throughput(self, arm: str, name: str) -> ResultSet:
-        """How fast an arm's encoder is on texts of a collection; measured now if it has not been measured."""
+    def throughput(self, arm: str, name: str) -> ResultSet | None:
+        """How fast a trained arm's encoder is on texts of a collection; measured now if it has not been measured.
+
+        None where `evaluation.throughput` does not ask for it, and for baselines.
+        """
+        if not self._options.throughput or arm not in self._stages.config.all_arms:
+            return None
         encoder = self._stages.encoder(arm)
         identity = {
             "stage": "throughput",

@@ -258,36 +258,27 @@ class Stages:
     # Evaluation
 
     @cached_property
-    def _judging(self) -> "EvaluationStage":
+    def judging(self) -> "EvaluationStage":
+        """What is encoded and evaluated in this run."""
         from jobs.evaluation_stage import EvaluationStage
 
         return EvaluationStage(self)
 
     def collection(self, name: str) -> Collection:
         """A collection to evaluate on, by its name in `data.evaluation`."""
-        return self._judging.collection(name)
+        return self.judging.collection(name)
 
     def vectors(self, arm: str, name: str) -> ResultSet:
         """Vectors of a collection's queries and passages by an arm's encoder; encoded now if they are not there."""
-        return self._judging.vectors(arm, name)
+        return self.judging.vectors(arm, name)
 
     def evaluation_name(self, arm: str, name: str) -> str:
         """Name of an evaluation of the queries as they are."""
-        return self._judging.evaluation_name(arm, name)
+        return self.judging.evaluation_name(arm, name)
 
     def evaluation(self, arm: str, name: str) -> ResultSet:
         """How an arm (or BM25, or the untrained encoder) does on a collection; evaluated now if it is not there."""
-        return self._judging.evaluation(arm, name)
-
-    def perturbed(self, arm: str, name: str) -> dict[str, ResultSet]:
-        """The same under every perturbation of `evaluation.perturbations`, by its name."""
-        wanted = self.config.evaluation.perturbations
-        return {perturbation: self._judging.perturbed(arm, name, perturbation) for perturbation in wanted}
-
-    def throughput(self, arm: str, name: str) -> ResultSet | None:
-        """How fast a trained arm's encoder is, where `evaluation.throughput` asks for it."""
-        wanted = self.config.evaluation.throughput and arm in self.config.all_arms
-        return self._judging.throughput(arm, name) if wanted else None
+        return self.judging.evaluation(arm, name)
 
     def retrievers(self) -> list[str]:
         """Everything that is evaluated: the arms, then the baselines."""

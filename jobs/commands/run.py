@@ -26,6 +26,7 @@ def add(commands: Commands) -> None:
         ("report", _report, "measures -> one page"),
     ):
         command = add_command(commands, name, _with_config(handler), what)
+        command.set_defaults(of_a_run=True)
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML file of the run")
         command.add_argument("--root", metavar="URI", help="folder or URI to keep everything under")
         if name in ("train", "encode", "evaluate"):
@@ -98,7 +99,8 @@ def _evaluate(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any
     arms = _chosen(options.arm, [*config.all_arms, "BM25", "untrained"], "--arm")
     names = _collections(config, options)
     stages = _stages(config, options)
-    return _named([stages.evaluation(arm, name) for arm in arms or stages.retrievers() for name in names])
+    judged = [stages.judging.judged(arm, name) for arm in arms or stages.retrievers() for name in names]
+    return _named([result for results in judged for result in results])
 
 
 def _report(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
