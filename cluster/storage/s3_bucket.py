@@ -3,6 +3,7 @@
 import base64
 import functools
 import hashlib
+import mimetypes
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -129,7 +130,9 @@ class Bucket:
         self._put(key, body)
 
     def _put(self, key: str, body: bytes, **condition: str) -> None:
-        self._call("put_object", key, Body=body, ContentMD5=_md5(body), **condition, **self._encryption)
+        kind = mimetypes.guess_type(key)[0] or "binary/octet-stream"  # a browser shows pages that say what they are
+        more = condition | self._encryption
+        self._call("put_object", key, Body=body, ContentMD5=_md5(body), ContentType=kind, **more)
 
     def create(self, key: str, body: bytes) -> bool:
         """Write an object where there is none.
