@@ -12,6 +12,7 @@ from cluster.logs import get_logger
 from cluster.storage import ResultSet, open_result_set, result_set_exists, write_result_set
 from jobs.check import check, require_evaluation
 from jobs.config import RunConfig, plain_config
+from jobs.run_record import run_record
 from jobs.stages import BM25, UNTRAINED, VERSION, Stages
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def run(config: RunConfig, root: str | None = None) -> RunResult:
     train_arms(stages, list(config.all_arms))
     for retriever in stages.retrievers():
         for name in config.data.evaluation:
-            stages.evaluation(retriever, name)
+            stages.judging.judged(retriever, name)
     result = report(stages)
     return RunResult(
         result_set=result,
@@ -84,11 +85,16 @@ def report(stages: Stages) -> ResultSet:
     evaluated = {arm: [stages.evaluation(arm, c).name for c in config.data.evaluation] for arm in stages.retrievers()}
     trained = {arm: stages.trained_name(arm) for arm in config.all_arms}
     identity = {"version": VERSION, "config": plain_config(config), "evaluations": evaluated, "encoders": trained}
+    if config.evaluation.perturbations:
+        identity["perturbed"] = {
+            arm: [one.name for c in config.data.evaluation for one in stages.judging.perturbed(arm, c).values()]
+            for arm in stages.retrievers()
+        }
     name = f"runs/{fingerprint(identity)}"
     if not result_set_exists(stages.store, name):
         from retrieval.report import write_report
 
-        with write_result_set(stages.store, name, identity) as folder:
+        with write_result_set(stages.store, name, identity | {"record": run_record(stages)}) as folder:
             write_report(folder, config.name, plain_config(config), report_arms(stages))
     return open_result_set(stages.store, name)
 
@@ -101,9 +107,14 @@ def report_arms(stages: Stages) -> "list[Arm]":
 def _report_arm(stages: Stages, retriever: str) -> "Arm":
     from retrieval.report.arms import Arm
 
-    evaluations = {name: stages.evaluation(retriever, name).folder for name in stages.config.data.evaluation}
+    names = list(stages.config.data.evaluation)
+    evaluations = {name: stages.evaluation(retriever, name).folder for name in names}
+    perturbed = {
+        name: {perturbation: one.folder for perturbation, one in stages.judging.perturbed(retriever, name).items()}
+        for name in names
+    }
     if retriever in (BM25, UNTRAINED):
-        return Arm(name=retriever, role="baseline", evaluations=evaluations)
+        return Arm(name=retriever, role="baseline", evaluations=evaluations, perturbed=perturbed)
     encoder = stages.encoder(retriever)
     mix = stages.mixing(retriever).mix
     shares = {str(kind): str(share) for kind, share in mix[0].shares.items() if share} if len(mix) == 1 else None
@@ -112,6 +123,8 @@ def _report_arm(stages: Stages, retriever: str) -> "Arm":
         role="trained",
         mix=shares,
         evaluations=evaluations,
+        perturbed=perturbed,
+        throughput={name: one.folder for name in names if (one := stages.judging.throughput(retriever, name))},
         telemetry=encoder.path("telemetry.jsonl"),
         ledger=encoder.path("ledger.json"),
         facts=_facts(encoder),
