@@ -25,14 +25,15 @@ def mask_secrets(text: str) -> str:
 
     A variable whose name ends in _PATH or the like says where a secret lies; that is not masked.
     """
-    secrets = {
-        value
-        for name, value in os.environ.items()
-        if len(value) >= _MIN_SECRET_LENGTH and _SECRET_NAME.search(name) and not _NAME_OF_A_PLACE.search(name)
-    }
+    secrets = {value for name, value in os.environ.items() if len(value) >= _MIN_SECRET_LENGTH and names_a_secret(name)}
     for secret in sorted(secrets, key=len, reverse=True):  # a secret may begin with another one
         text = text.replace(secret, "***")
     return text
+
+
+def names_a_secret(variable: str) -> bool:
+    """Whether an environment variable of that name holds a secret."""
+    return bool(_SECRET_NAME.search(variable)) and not _NAME_OF_A_PLACE.search(variable)
 
 
 def set_up_logs(verbose: bool = False) -> None:

@@ -5,13 +5,15 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any
 
 from pydantic import Field
 
+from cluster.auth import MODE, ensure_local_token, require_token, wrong_token
 from cluster.config import Config
 from cluster.errors import ConfigError
 
+LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Read by Ray when it is imported: with 0 its processes on a machine listen on 127.0.0.1 alone. See `_on_loopback`."""
 _CONNECT_SECONDS = 10
 
 
@@ -29,7 +31,7 @@ class RayConfig(Config):
 
 def quiet_environment() -> None:
     """Settings that Ray reads from the environment when it is imported or started; what the user set stays."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault(MODE, "token")
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -56,49 +58,100 @@ def ray_cluster(config: RayConfig, cpus_needed: float, gpus_needed: float = 0) -
         _check_size(cpus_needed, gpus_needed)
         yield
         return
-    _connect(config, cpus_needed)
-    _quiet_loggers()
-    try:
-        _check_size(cpus_needed, gpus_needed)
-        yield
-    finally:
-        ray.shutdown()
+    address = config.address or os.environ.get("RAY_ADDRESS")
+    with _as_config_error(address):
+        loopback = _listens_on_loopback_alone(address) if address else os.environ.get(LOOPBACK_SWITCH, "0") == "0"
+    with _on_loopback(loopback):
+        with _as_config_error(address):
+            _join(config, address) if address else _start(config, cpus_needed)
+        _quiet_loggers()
+        try:
+            _check_size(cpus_needed, gpus_needed)
+            yield
+        finally:
+            ray.shutdown()
 
 
-def _connect(config: RayConfig, cpus_needed: float) -> None:
+def _join(config: RayConfig, address: str) -> None:
+    """Connect to a cluster that is there."""
     import ray
 
-    address = config.address or os.environ.get("RAY_ADDRESS")
-    common: dict[str, Any] = {"log_to_driver": config.worker_logs, "logging_level": logging.ERROR}
-    with _as_config_error(address):
-        if address:
-            _require_listener(address)
-            ray.init(address=address, **common)
-        else:
-            ray.init(
-                address="local",
-                num_cpus=max(os.cpu_count() or 1, int(cpus_needed + 0.999)),
-                object_store_memory=config.object_store_mib << 20,
-                include_dashboard=False,
-                **common,
-            )
+    require_token(f"ray.address: Ray at {address}")
+    ray.init(address=address, log_to_driver=config.worker_logs, logging_level=logging.ERROR)
 
 
-def _require_listener(address: str) -> None:
-    """Try to reach `host:port`, which Ray would do for more than three minutes before it gave up."""
+def _start(config: RayConfig, cpus_needed: float) -> None:
+    """Start a cluster of this machine alone, that ends with this process."""
+    import ray
+
+    ensure_local_token()
+    ray.init(
+        address="local",
+        num_cpus=max(os.cpu_count() or 1, int(cpus_needed + 0.999)),
+        object_store_memory=config.object_store_mib << 20,
+        include_dashboard=False,
+        log_to_driver=config.worker_logs,
+        logging_level=logging.ERROR,
+    )
+
+
+@contextlib.contextmanager
+def _on_loopback(alone: bool) -> Iterator[None]:
+    """Have Ray, on this machine and for the time of a block, know 127.0.0.1 as this machine's only address.
+
+    Otherwise all servers of a cluster listen on every address of the machine, and 127.0.0.1 is translated wherever it
+    is asked for. The switch was made for desktop systems, whose firewalls ask about each listener.
+    """
+    from ray._private import ray_constants
+
+    before = os.environ.get(LOOPBACK_SWITCH), ray_constants.ENABLE_RAY_CLUSTER
+    if alone:
+        os.environ[LOOPBACK_SWITCH] = "0"  # for the processes that Ray starts
+        ray_constants.ENABLE_RAY_CLUSTER = False  # for this one, which has imported Ray
+    try:
+        yield
+    finally:
+        if before[0] is None:
+            os.environ.pop(LOOPBACK_SWITCH, None)
+        ray_constants.ENABLE_RAY_CLUSTER = before[1]
+
+
+def _listens_on_loopback_alone(address: str) -> bool:
+    """Whether a cluster that is named by a loopback address cannot be reached by this machine's other addresses.
+
+    Raises:
+        OSError: nothing listens there, which Ray would find out after more than three minutes.
+    """
+    from ray._common.network_utils import node_ip_address_from_perspective
+
     host, separator, port = address.removeprefix("ray://").rpartition(":")
-    if separator and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    if not separator or not port.isdecimal():
+        return os.environ.get(LOOPBACK_SWITCH) == "0"
+    _reach(host.strip("[]"), int(port))
+    if host not in ("127.0.0.1", "localhost"):
+        return False
+    try:
+        _reach(node_ip_address_from_perspective(), int(port))
+    except OSError:
+        return True
+    return False
+
+
+def _reach(host: str, port: int) -> None:
+    socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
 
 
 @contextlib.contextmanager
 def _as_config_error(address: str | None) -> Iterator[None]:
+    from ray.exceptions import AuthenticationError
+
     try:
         yield
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError, AuthenticationError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if "token" in reason.lower() or "auth" in reason.lower():
-            reason += "; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) to the cluster's token"
+        if address and reason.startswith("Failed to connect to Ray cluster"):
+            # Something listens there. Ray says why it may not talk to it in its log, but not in its error.
+            raise wrong_token(f"ray.address: Ray at {address}", or_else=", or this version of Ray") from None
         raise ConfigError(f"ray.address: cannot use Ray at {address or 'this machine'}: {reason}") from None
 
 

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.errors import EXIT_FAILED, EXIT_OK, MixlingualError
-from jobs.commands.parser import EPILOG, Parser, complain
+from jobs.commands.parser import EPILOG, Commands, Parser, complain
 
-_FAMILIES = ("run",)
+_FAMILIES = ("run", "nightly", "results", "submit", "storage")
 """Modules of jobs.commands, in the order of the help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Results go to stdout, everything else to stderr."""
-    options = _options(arguments)
+    options = parse(arguments)
     try:
         from cluster.logs import set_up_logs
 
@@ -43,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _parser()
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a command; what is wrong with them ends the process, in one line and with exit code 2."""
+    parser, _ = _parser()
     options, rest = parser.parse_known_args(arguments)
     unknown = [argument for argument in rest if argument.startswith("-") or "overrides" not in options]
     if unknown:
@@ -54,7 +55,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _parser() -> Parser:
+def command_names() -> list[str]:
+    """All commands there are."""
+    return list(_parser()[1].choices)
+
+
+def _parser() -> tuple[Parser, Commands]:
     parser = Parser(
         prog="mixlingual",
         description="Train multilingual dense retrievers with hybrid batches, and judge them in all three settings.",
@@ -63,7 +69,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(metavar="command", required=True)
     for family in _FAMILIES:
         importlib.import_module(f"jobs.commands.{family}").add(commands)
-    return parser
+    return parser, commands
 
 
 def _show(result: dict[str, Any], as_json: bool) -> None:

@@ -72,6 +72,9 @@ class S3Store:
     def where(self, key: str) -> str:
         return self._bucket.where(self._base + key)
 
+    def link(self, key: str) -> str:
+        return (self._inside(check_key(key)) or self._base + key).removeprefix(self._base)
+
     # Objects
 
     def exists(self, key: str) -> bool:
@@ -236,18 +239,19 @@ class S3Store:
 
     # What was never committed
 
-    def collect_garbage(self, older_than_seconds: float) -> builtins.list[str]:
+    def collect_garbage(self, older_than_seconds: float, dry_run: bool = False) -> builtins.list[str]:
         before = datetime.now(UTC) - timedelta(seconds=older_than_seconds)
         garbage: dict[str, list[str]] = {}
         for place, items in self._uncommitted().items():
             if max(item.modified for item in items) <= before:
                 garbage[place] = [item.key for item in items]
-        self._bucket.delete(key for keys in garbage.values() for key in keys)
         parts = []
         with contextlib.suppress(NotSupportedError):
             parts = [upload for upload in self._bucket.open_uploads(self._base) if upload.begun <= before]
-        for upload in parts:
-            self._bucket.abort_upload(upload.key, upload.id)
+        if not dry_run:
+            self._bucket.delete(key for keys in garbage.values() for key in keys)
+            for upload in parts:
+                self._bucket.abort_upload(upload.key, upload.id)
         return sorted({*garbage, *(upload.key.removeprefix(self._base) for upload in parts)})
 
     def _uncommitted(self) -> dict[str, builtins.list[Listed]]:

@@ -34,16 +34,27 @@ def staged(place: Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def sweep(place: Path) -> None:
-    """Remove the folders below `place` that no process fills any more; never one that a living process holds."""
-    for path in place.iterdir():
+def sweep(place: Path, dry_run: bool = False) -> list[Path]:
+    """Remove the folders below `place` that no process fills any more; never one that a living process holds.
+
+    Args:
+        dry_run: remove nothing.
+
+    Returns:
+        The folders that went, or would go.
+    """
+    swept = []
+    for path in sorted(place.iterdir()):
         with contextlib.suppress(OSError):  # another process sweeps too, or the folder is not ours to remove
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 if _is_abandoned(path, handle):
-                    shutil.rmtree(path)
+                    if not dry_run:
+                        shutil.rmtree(path)
+                    swept.append(path)
             finally:
                 os.close(handle)
+    return swept
 
 
 def _fresh(place: Path) -> tuple[Path, int]:

@@ -27,6 +27,9 @@ class Store(Protocol):
     def where(self, key: str) -> str:
         """A key's place in words, for messages."""
 
+    def link(self, key: str) -> str:
+        """Path from the root to an object's bytes, for links in pages that are kept in the same store."""
+
     def exists(self, key: str) -> bool:
         """Whether an object stands at `key`, or anything below it."""
 
@@ -76,11 +79,14 @@ class Store(Protocol):
     def staging_folder(self) -> AbstractContextManager[Path]:
         """A fresh local folder to prepare a result set in; what is left of it goes when the block ends."""
 
-    def collect_garbage(self, older_than_seconds: float) -> builtins.list[str]:
+    def collect_garbage(self, older_than_seconds: float, dry_run: bool = False) -> builtins.list[str]:
         """Remove what killed writers left: it was never committed, and nothing was added to it for that long.
 
+        Args:
+            dry_run: remove nothing.
+
         Returns:
-            What was removed.
+            What was removed, or would be.
         """
 
 
@@ -155,6 +161,9 @@ class LocalStore:
 
     def where(self, key: str) -> str:
         return str(self.path(key))
+
+    def link(self, key: str) -> str:
+        return check_key(key)
 
     def exists(self, key: str) -> bool:
         return self.path(key).exists()
@@ -236,13 +245,10 @@ class LocalStore:
     def staging_folder(self) -> AbstractContextManager[Path]:
         return staged(self.root / STAGING)
 
-    def collect_garbage(self, older_than_seconds: float) -> builtins.list[str]:
+    def collect_garbage(self, older_than_seconds: float, dry_run: bool = False) -> builtins.list[str]:
         # The age says nothing here: each staging folder is locked by its writer for as long as that one lives.
         place = self.root / STAGING
-        before = set(place.iterdir()) if place.is_dir() else set()
-        if before:
-            sweep(place)
-        return sorted(f"{STAGING}/{path.name}" for path in before if not path.exists())
+        return [f"{STAGING}/{path.name}" for path in sweep(place, dry_run)] if place.is_dir() else []
 
 
 def _sync(path: Path) -> None:
