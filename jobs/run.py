@@ -4,12 +4,11 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.fingerprint import fingerprint
 from cluster.logs import get_logger
-from cluster.storage import ResultSet, open_result_set, result_set_exists, write_result_set
+from cluster.storage import ResultSet, Store, open_result_set, result_set_exists, write_result_set
 from jobs.check import check, require_evaluation
 from jobs.config import RunConfig, plain_config
 from jobs.run_record import run_record
@@ -18,6 +17,7 @@ from jobs.stages import BM25, UNTRAINED, VERSION, Stages
 if TYPE_CHECKING:
     from retrieval.report.arms import Arm
 
+PAGE = "index.html"
 _logger = get_logger("run")
 
 
@@ -26,8 +26,8 @@ class RunResult:
     """What a run came to."""
 
     result_set: ResultSet
-    report: Path
-    """The HTML page."""
+    report: str
+    """Where the HTML page stands: a file, or an object of the bucket."""
     table: str
     """The one table, for a terminal."""
     evaluations: dict[str, dict[str, Any]]
@@ -66,7 +66,7 @@ def run(config: RunConfig, root: str | None = None) -> RunResult:
     result = report(stages)
     return RunResult(
         result_set=result,
-        report=result.path("index.html"),
+        report=report_place(stages.store, result),
         table=_table(stages),
         evaluations=_means(stages),
         seconds=time.monotonic() - started,
@@ -97,6 +97,11 @@ def report(stages: Stages) -> ResultSet:
         with write_result_set(stages.store, name, identity | {"record": run_record(stages)}) as folder:
             write_report(folder, config.name, plain_config(config), report_arms(stages))
     return open_result_set(stages.store, name)
+
+
+def report_place(store: Store, result: ResultSet) -> str:
+    """Where the page of a report stands in its store: a file, or an object as the bucket knows it."""
+    return store.where(store.link(f"{result.name}/{PAGE}"))
 
 
 def report_arms(stages: Stages) -> "list[Arm]":
