@@ -3,13 +3,16 @@
 from cluster.errors import ConfigError
 from cluster.storage import open_store
 from jobs.config import DataConfig, RunConfig
-from retrieval.datasets import describe_dataset, require_inputs
+from retrieval.datasets import describe_dataset, has_images, require_inputs, searches_images
 from trainer.config import ValidationConfig
 from trainer.mixing.config import MixingConfig, SourceShape
 
 
-def check(config: RunConfig, root: str | None = None) -> list[str]:
+def check(config: RunConfig, root: str | None = None, train: bool = True) -> list[str]:
     """Look at everything that is cheap to look at; what only the data can tell, prepare finds.
+
+    Args:
+        train: whether there has to be something to train on.
 
     Returns:
         What was looked at, a line each.
@@ -19,13 +22,16 @@ def check(config: RunConfig, root: str | None = None) -> list[str]:
     """
     data, training = config.data, config.training
     store = open_store(root or config.root, config.storage)
-    for dataset in (*data.train, *([data.validation] if data.validation else []), *data.evaluation.values()):
+    if train and not data.train:
+        raise ConfigError("data.train: empty; name at least one data set to train on")
+    for dataset in data.all_data_sets:
         require_inputs(dataset)
-    languages = _languages_at_most(data)
+    languages = _languages_at_most(data) if data.train else None
     for arm, mixing in config.all_arms.items():
         training.check_batch(mixing.batch)
         if languages is not None:
-            _check_mix(arm, mixing, languages)
+            _check_mix(arm, mixing, languages, any(map(has_images, data.train)))
+    _check_images(config)
     if data.validation is not None and training.validation.every:
         _check_measure(training.validation)
     judged = ", ".join(f"{name} = {describe_dataset(dataset)}" for name, dataset in data.evaluation.items())
@@ -65,14 +71,32 @@ def _languages_at_most(data: DataConfig) -> tuple[str, ...] | None:
     return data.languages or there
 
 
-def _check_mix(arm: str, mixing: MixingConfig, languages: tuple[str, ...]) -> None:
+def _check_mix(arm: str, mixing: MixingConfig, languages: tuple[str, ...], images: bool) -> None:
     """Whether the mix could be drawn from a source with all the languages there are: less wide ones only have fewer."""
     from trainer.mixing.plan import Plan
 
     try:
-        Plan(mixing, (SourceShape("data.train", languages, mixing.batch, 1),), seed=0)
+        Plan(mixing, (SourceShape("data.train", languages, mixing.batch, 1, has_images=images),), seed=0)
     except ConfigError as error:
         raise ConfigError(f"arm {arm}: {error}") from None
+
+
+def _check_images(config: RunConfig) -> None:
+    """Whether what has to do with images goes together: the data, the mix, the encoder and the baselines."""
+    searched = [name for name, dataset in config.data.evaluation.items() if searches_images(dataset)]
+    shares = [arm for arm, mixing in config.all_arms.items() if mixing.image_share]
+    if config.encoder.image is None and (shares or searched):
+        reader = "mixing.image_share" if shares else f"data.evaluation.{searched[0]}"
+        raise ConfigError(f"encoder.image: missing, but {reader} needs a tower for images; for example fresh: {{}}")
+    if searched and "bm25" in config.evaluation.baselines:
+        raise ConfigError(
+            f"evaluation.baselines: bm25 reads no images, and data.evaluation.{searched[0]} has them; "
+            "use baselines: [untrained]"
+        )
+    if searched and config.evaluation.throughput:
+        raise ConfigError(
+            f"evaluation.throughput: measured on texts only, and data.evaluation.{searched[0]} has images; leave it out"
+        )
 
 
 def _check_measure(validation: ValidationConfig) -> None:

@@ -32,8 +32,8 @@ Name = Annotated[str, AfterValidator(_plain_name)]
 class DataConfig(Config):
     """What is trained on, selected with and judged by."""
 
-    train: tuple[AnyDataset, ...] = Field(min_length=1)
-    """Data sets to train on."""
+    train: tuple[AnyDataset, ...] = ()
+    """Data sets to train on. Only `prepare` goes without any: it then counts what there is to evaluate on."""
     validation: AnyDataset | None = None
     """Data set whose groups select the encoder while it trains; None trains to the end and keeps the last weights."""
     evaluation: dict[Name, AnyDataset] = Field(default={})
@@ -46,6 +46,11 @@ class DataConfig(Config):
     """Language coverages with fewer groups are merged into smaller coverages."""
     row_group_rows: int = Field(default=256, ge=1)
     """Groups of one Parquet row group: the unit of reading."""
+
+    @property
+    def all_data_sets(self) -> tuple[Config, ...]:
+        """Every data set, whatever for."""
+        return (*self.train, *([self.validation] if self.validation else []), *self.evaluation.values())
 
 
 class EvaluationConfig(Config):

@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from cluster.config import Config
 from cluster.errors import DataError, WorkError
 from cluster.fingerprint import file_sha256
 from cluster.logs import get_logger, progress
+from retrieval.datasets import require_inputs
 from retrieval.datasets.origins import ORIGINS, Origin, RemoteFile
 from retrieval.language_codes import canonical_code
 
@@ -30,15 +31,46 @@ _ATTEMPTS = 5
 _TIMEOUT_SECONDS = 60
 _CHUNK_BYTES = 1 << 20
 _SHOWN = 12
+_UNFINISHED = ".download-unfinished"
 log = get_logger("download")
 
 
-def download(dataset_config: Config, folder: Path, *, accept_terms: bool = False) -> Path:
+def download_missing(configs: Sequence[Config], *, accept_terms: bool = False) -> list[Path]:
+    """Fetch what data sets read and what is not there, each into the `path` of its configuration.
+
+    Data sets without a published origin (your own files, built-in ones) are passed over. All are looked at before the
+    first byte is fetched.
+
+    Returns:
+        The folders that something was fetched into.
+
+    Raises:
+        DataError, WorkError: see `download`.
+    """
+    wanted = [config for config in configs if getattr(config, "dataset", None) in ORIGINS and _is_missing(config)]
+    for config in wanted:
+        _origin(_name_of(config), accept_terms)
+    # Asked again, for two of them may read the same files.
+    return [download(config, accept_terms=accept_terms) for config in wanted if _is_missing(config)]
+
+
+def _is_missing(config: Config) -> bool:
+    """Whether a file that the configuration reads is not there, or an earlier download did not come to its end."""
+    if (config.path / _UNFINISHED).exists():  # type: ignore[attr-defined]
+        return True
+    try:
+        require_inputs(config)
+    except DataError:
+        return True
+    return False
+
+
+def download(dataset_config: Config, folder: Path | None = None, *, accept_terms: bool = False) -> Path:
     """Fetch the files of a data set that its configuration reads; what is already there is not fetched again.
 
     Args:
         dataset_config: names the data set and, where it has a choice, the languages.
-        folder: the cache; the data set gets a folder of its own in it.
+        folder: the cache; the data set gets a folder of its own in it. None = the configuration's `path`.
         accept_terms: a person has read and accepted the data set's terms.
 
     Returns:
@@ -48,14 +80,22 @@ def download(dataset_config: Config, folder: Path, *, accept_terms: bool = False
         DataError: the data set cannot be fetched by us, or a person has to accept terms first; what to do is said.
         WorkError: a server does not answer, or sends something else; what came so far is kept for the next attempt.
     """
-    name = str(getattr(dataset_config, "dataset", ""))
+    name = _name_of(dataset_config)
     origin = _origin(name, accept_terms)
-    target = folder / name
+    target: Path = folder / name if folder is not None else dataset_config.path  # type: ignore[attr-defined]
     files = _wanted(name, origin, getattr(dataset_config, "languages", None))
     log.info("%s: %s, licence %s, %d files into %s", name, origin.version, origin.licence, len(files), target)
+    target.mkdir(parents=True, exist_ok=True)
+    unfinished = target / _UNFINISHED
+    unfinished.touch()
     for file in progress(files, f"fetching {name}", total=len(files), unit="file"):
         fetch(file, target)
+    unfinished.unlink()
     return target
+
+
+def _name_of(config: Config) -> str:
+    return str(getattr(config, "dataset", ""))
 
 
 def _origin(name: str, accept_terms: bool) -> Origin:
@@ -66,7 +106,7 @@ def _origin(name: str, accept_terms: bool) -> Origin:
         raise DataError(f"{name}: we may not or cannot fetch it for you; {origin.by_hand}; then set its path")
     if origin.terms and not accept_terms:
         raise DataError(
-            f"{name}: a person has to accept its terms first: {origin.terms}; then accept them and run again"
+            f"{name}: a person has to accept its terms first: {origin.terms}; read them, then pass --accept-terms"
         )
     return origin
 

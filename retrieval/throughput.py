@@ -32,7 +32,7 @@ def throughput_on(encode: Encode, collection: Collection, passage_vectors: np.nd
     """Measure an encoder on queries and passages of a collection, as `throughput_of` does.
 
     Up to 512 different texts of each are taken at even distances, so every language has its part. Equal texts would be
-    encoded once and look fast.
+    encoded once and look fast; images are not among them.
     """
     names = np.array(collection.languages)
     queries = _spread(collection.query_texts, names[collection.query_language])
@@ -42,8 +42,9 @@ def throughput_on(encode: Encode, collection: Collection, passage_vectors: np.nd
 
 def _spread(texts: Sequence[str], languages: np.ndarray) -> tuple[list[str], list[str]]:
     """Some of the different texts, with their languages."""
-    different = list(dict.fromkeys(zip(texts, languages.tolist(), strict=True)))
-    chosen = [different[row] for row in np.unique(np.linspace(0, len(different) - 1, SAMPLE).astype(int))]
+    different = [pair for pair in dict.fromkeys(zip(texts, languages.tolist(), strict=True)) if pair[0]]
+    rows = np.unique(np.linspace(0, len(different) - 1, SAMPLE).astype(int)) if different else ()
+    chosen = [different[row] for row in rows]
     return [text for text, _ in chosen], [language for _, language in chosen]
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,10 @@ def add(commands: Commands) -> None:
         command.set_defaults(of_a_run=True)
         command.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML file of the run")
         command.add_argument("--root", metavar="URI", help="folder or URI to keep everything under")
+        if name == "prepare":
+            command.add_argument("--download", action="store_true", help="fetch published data sets that are not there")
+            terms = "with --download: you have read and accept the terms of the data sets that have some"
+            command.add_argument("--accept-terms", action="store_true", help=terms)
         if name in ("train", "encode", "evaluate"):
             command.add_argument("--arm", action="append", metavar="NAME", help="only this arm (repeatable)")
         if name in ("encode", "evaluate"):
@@ -50,13 +55,22 @@ def _run(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
     from jobs.run import run
 
     done = run(config, options.root)
+    copy = _copy_here(done.result_set, done.report)
     return {
         "run": done.result_set.name,
-        "report": str(done.report),
+        "report": done.report,
         "seconds": round(done.seconds, 1),
         "evaluations": done.evaluations,
-        "text": f"{done.table}\n\nreport: {done.report}  ({done.seconds:.0f} s)",
+        "text": f"{done.table}\n\nreport: {done.report}  ({done.seconds:.0f} s){copy}",
     }
+
+
+def _copy_here(done: Any, place: str) -> str:
+    """A line about this machine's copy of a report that stands elsewhere."""
+    from jobs.run import PAGE
+
+    copy = str(done.path(PAGE))
+    return "" if copy == place else f"\na copy on this machine: {copy}"
 
 
 def _check(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
@@ -67,16 +81,23 @@ def _check(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _prepare(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
-    groups = _stages(config, options).groups
-    return _named([groups], text=_prepared_text(groups))
+    from jobs.counts import count_collections, count_groups, counts_text
+
+    if options.accept_terms and not options.download:
+        raise ConfigError("--accept-terms: says nothing without --download")
+    fetched = _download(config, options) if options.download else []
+    stages = _stages(config, options, train=bool(config.data.train))
+    prepared = [stages.groups] if config.data.train else []
+    counts = [*(count_groups(prepared[0]) if prepared else ()), *count_collections(stages)]
+    lines = [f"fetched into {folder}" for folder in fetched] + [str(groups.folder) for groups in prepared]
+    named = _named(prepared, text="\n".join([*lines, *map(counts_text, counts)]))
+    return named | {"fetched": list(map(str, fetched)), "data_sets": [asdict(one) for one in counts]}
 
 
-def _prepared_text(groups: Any) -> str:
-    from retrieval.groups import open_groups
+def _download(config: "RunConfig", options: argparse.Namespace) -> list[Path]:
+    from retrieval.download import download_missing
 
-    sources = open_groups(groups).sources
-    lines = [f"{source.name}: {source.num_groups} groups in {', '.join(source.languages)}" for source in sources]
-    return "\n".join([str(groups.folder), *lines])
+    return download_missing(config.data.all_data_sets, accept_terms=options.accept_terms)
 
 
 def _train(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
@@ -104,17 +125,19 @@ def _evaluate(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any
 
 
 def _report(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
-    from jobs.run import report
+    from jobs.run import report, report_place
 
-    done = report(_stages(config, options))
-    return _named([done], text=str(done.path("index.html")))
+    stages = _stages(config, options)
+    done = report(stages)
+    place = report_place(stages.store, done)
+    return _named([done], text=f"{place}{_copy_here(done, place)}")
 
 
-def _stages(config: "RunConfig", options: argparse.Namespace) -> Any:
+def _stages(config: "RunConfig", options: argparse.Namespace, train: bool = True) -> Any:
     from jobs.check import check
     from jobs.stages import Stages
 
-    check(config, options.root)
+    check(config, options.root, train)
     return Stages(config, options.root)
 
 

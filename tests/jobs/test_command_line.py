@@ -92,6 +92,7 @@ def test_configuration_files_that_cannot_be_used(tmp_path: Path, text: str, said
         (["data.train.0.languages=[en]"], "arm hybrid: mixing.mix: cross and multi batches need groups in two"),
         (["data.train.0.languages=[en, de]", "data.languages=[fr]"], "data.languages: no data set of data.train has"),
         (["data.train.0.path=none.jsonl"], "none.jsonl: no such file"),
+        (["data.train=[]"], "data.train: empty; name at least one data set to train on"),
         (["data.train.3.path=x"], "override 'data.train.3.path=x': '3' is not an item of a list of 1; use 0 to 0"),
         (["training.steps"], "override 'training.steps': expected field.name=value"),
         (["encoder.api_key=sesame"], "encoder.api_key: secrets do not belong in a configuration; set an environment"),
@@ -217,7 +218,16 @@ def test_prepare_prints_what_there_is_now(job: Path, tmp_path: Path) -> None:
     assert folder == root / result["result_sets"][0] and (folder / "groups.json").is_file()
     assert "text" not in result
     again = mixlingual("prepare", "--config", job, "--root", root, "data.min_groups=9")
-    assert again.stdout.splitlines() == [str(folder), "train: 120 groups in de, en, es, id"]
+    counts = ["train train: 120 groups in 4 languages", *(f"  {code}  120 groups" for code in ("de", "en", "es", "id"))]
+    assert again.stdout.splitlines()[:6] == [str(folder), *counts]
+    assert again.stdout.splitlines()[6:8] == [
+        "validation validation: 80 queries, 40 passages in 4 languages",
+        "  de  20 queries, 10 passages",
+    ]
+    assert [(one["role"], one["name"]) for one in result["data_sets"]] == [
+        ("train", "train"), ("validation", "validation"), ("evaluation", "test"),
+    ]  # fmt: skip
+    assert result["data_sets"][2]["languages"]["en"] == {"queries": 30, "passages": 15}
     assert "already prepared" in again.stderr
 
 

@@ -70,7 +70,7 @@ def _kind(annotation: Any) -> str:
         return f"list of {_kind(arguments[0])}"
     if get_origin(annotation) is not None and hasattr(annotation, "__metadata__"):
         return _kind(arguments[0]) + _bounds(annotation.__metadata__)
-    return {str: "text", int: "whole number", float: "number", bool: "`true` `false`"}[annotation]
+    return {str: "text", int: "whole number", float: "number", bool: "`true` `false`", Fraction: "share"}[annotation]
 
 
 def _bounds(metadata: Any) -> str:

@@ -66,7 +66,6 @@ def test_arms_share_everything_but_the_mix(fields: dict[str, Any]) -> None:
         ("arms.hybrid={mono: 0.6, cross: 0.5}", "the shares of a mix must add up to 1, these add up to 1.1"),
         ("arms.hybrid={mono: 1.5, cross: -0.5}", "must not be negative: mono=1.5, cross=-0.5"),
         ("arms.hybrid=[]", "arms.hybrid: "),
-        ("data.train=[]", "data.train: "),
         ("data.train.0.dataset=atlass", "data.train.0.dataset: unknown data set; did you mean 'atlas'?"),
         ("data.train.0={path: x}", "data.train.0.dataset: missing; name one of the data sets"),
         ("data.train.0={dataset: atlas, splitt: x}", "data.train.0.splitt: unknown key; did you mean 'split'?"),
