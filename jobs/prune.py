@@ -23,7 +23,7 @@ from jobs.records import NIGHTLY_LEASE, NIGHTS, Night, night_name
 from jobs.trend import write_index
 
 NOTE = ".prune"
-_DELETED_IN_ORDER = ("nightly", "runs", "evaluations", "throughput", "vectors", "encoders", "groups")
+_DELETED_IN_ORDER = ("nightly", "runs", "evaluations", "throughput", "vectors", "encoders", "dictionaries", "groups")
 _MADE_BY_ENCODERS = ("vectors/", "throughput/")
 _UNDER_WAY = "training"
 _GARBAGE_SECONDS = 24 * 3600.0
@@ -171,7 +171,8 @@ def _condemned(contents: _Contents, gone: set[str]) -> list[str]:
     deletable |= {name for name in made if contents.uses[name] & deletable}
     if any(name.startswith(f"{_UNDER_WAY}/") for name in contents.names):
         # A training that is not over names what it stands on nowhere.
-        deletable -= {n for n in deletable if n.startswith("groups/") or contents.stage[n] == "start"}
+        ground = {name for name in deletable if name.startswith(("groups/", "dictionaries/"))}
+        deletable -= ground | {name for name in deletable if contents.stage[name] == "start"}
     while needed := contents.reached(contents.names - deletable) & deletable:
         deletable -= needed
     return sorted(deletable, key=lambda name: _place(contents, name))

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 
 from cluster.errors import EXIT_OK, EXIT_REGRESSION
 from cluster.logs import get_logger
-from cluster.storage import Store, open_store, result_set_exists, write_result_set
+from cluster.storage import Store, open_store, write_result_set
 from cluster.storage.lease import Lease, LeaseHeldError, acquire_lease
 from jobs.catalogue import VERDICT, nights, read_night, read_run
 from jobs.check import check, require_evaluation
@@ -22,7 +22,7 @@ from jobs.nightly.schedule import begin, finish, is_unfinished
 from jobs.nightly.verdict import baseline_of, is_good, judge, outcome_of
 from jobs.nightly.webhook import post
 from jobs.nightly.words import headline, markdown
-from jobs.records import NIGHTLY_LEASE, NIGHTS, Night, NotCompared, night_name
+from jobs.records import NIGHTLY_LEASE, NIGHTS, Night, NotCompared, RunRecord, night_name
 
 _logger = get_logger("nightly")
 
@@ -92,32 +92,39 @@ def _work(
 ) -> Night:
     """Run, compare and publish; a failure is told before it is raised."""
     try:
-        night = _judged(store, config, root, day, begun, now)
-        about = {"stage": NIGHTS, "date": day.isoformat(), "outcome": night.outcome, "run": night.run.name}
-        with write_result_set(store, night_name(day), about, before_commit=lease.check) as folder:
-            (folder / VERDICT).write_text(night.model_dump_json(indent=1), encoding="utf-8")
-            (folder / "verdict.md").write_text(markdown(night), encoding="utf-8")
+        baseline = baseline_of(day, nights(store), config.baseline, config.accepted)
+        record = _run(store, config, root, day, baseline)
+        night = judged(store, config, day, record, baseline, begun, now())
+        publish(store, night, lease.check)
     except Exception as error:
-        text = f"night of {day}: failed: {' '.join(str(error).split()) or type(error).__name__}"
+        text = f"Night of {day}: failed: {' '.join(str(error).split()) or type(error).__name__}"
         post(config.webhook_variable, {"text": text, "date": day.isoformat(), "outcome": "failed"})
         raise
-    assert result_set_exists(store, night_name(day))
     return night
 
 
-def _judged(
-    store: Store, config: NightlyConfig, root: str | None, day: date, begun: datetime, now: Callable[[], datetime]
-) -> Night:
+def _run(store: Store, config: NightlyConfig, root: str | None, day: date, baseline: Night | None) -> RunRecord:
     from jobs.run import run
 
-    baseline = baseline_of(day, nights(store), config.baseline, config.accepted)
-    compared_with = f"the night of {baseline.date}" if baseline else "nothing"
     revision = config.run.revision or code_revision()
     if config.repeat == "always":
         revision = f"{revision} on {day}"
+    compared_with = f"the night of {baseline.date}" if baseline else "nothing"
     _logger.info("night of %s, revision %s, to be compared with %s", day, revision, compared_with)
     done = run(config.run.model_copy(update={"revision": revision}), root)
-    record = read_run(store, done.result_set.name)
+    return read_run(store, done.result_set.name)
+
+
+def judged(
+    store: Store,
+    config: NightlyConfig,
+    day: date,
+    record: RunRecord,
+    baseline: Night | None,
+    begun: datetime,
+    finished: datetime,
+) -> Night:
+    """The verdict on a night's run."""
     compared: list[Compared] = []
     left_out: list[NotCompared] = []
     if baseline is not None:
@@ -133,12 +140,20 @@ def _judged(
         unchanged=baseline is not None and baseline.run.name == record.name,
         commit=commit(),
         started=begun,
-        finished=now(),
+        finished=finished,
         level=config.thresholds.level,
         history=config.history,
         findings=tuple(findings),
         not_compared=tuple(left_out),
     )
+
+
+def publish(store: Store, night: Night, before_commit: Callable[[], None] | None = None) -> None:
+    """Make a night visible, as `nightly/<date>`."""
+    about = {"stage": NIGHTS, "date": night.date.isoformat(), "outcome": night.outcome, "run": night.run.name}
+    with write_result_set(store, night_name(night.date), about, before_commit) as folder:
+        (folder / VERDICT).write_text(night.model_dump_json(indent=1), encoding="utf-8")
+        (folder / "verdict.md").write_text(markdown(night), encoding="utf-8")
 
 
 def _make_known(store: Store, config: NightlyConfig, night: Night, lease: Lease) -> None:
