@@ -11,7 +11,7 @@ _INVISIBLE = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud80
 _LINE_BREAKS_AND_INVISIBLE = re.compile(_INVISIBLE.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
 # First strong isolate, pop directional isolate: `visible` takes them out of data, so those in sentences are ours.
 _ISOLATE = "\u2068\u2069"
-KIND_ORDER = ("mono", "cross", "multi")
+KIND_ORDER = ("mono", "cross", "multi", "code_switched")
 
 
 def visible(text: str, multiline: bool = False) -> str:
@@ -65,7 +65,7 @@ def slug(*parts: str) -> str:
 
 
 def kinds_in_order(kinds: Iterable[str]) -> list[str]:
-    """Kinds or settings: mono, cross, multi, then others by name."""
+    """Kinds or settings: mono, cross, multi, code_switched, then others by name."""
     return sorted(kinds, key=lambda kind: (KIND_ORDER.index(kind) if kind in KIND_ORDER else len(KIND_ORDER), kind))
 
 

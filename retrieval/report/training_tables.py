@@ -44,7 +44,7 @@ def realised_mix(results: Sequence[ArmResults]) -> Table | None:
 def _kind_cells(kind: str, drawn: KindCount, ledger: Ledger) -> tuple[Cell, ...]:
     share = exact(drawn.share)
     planned = None if share is None else float(share * ledger.steps)
-    counts = ledger.languages.get(kind, {})
+    counts = {language: count for language, count in ledger.languages.get(kind, {}).items() if count}
     nothing = f"no {visible(kind)} batches were drawn" if not drawn.count else "the ledger does not count languages"
     return (
         text_cell(kind),

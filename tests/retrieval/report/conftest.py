@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +210,7 @@ def write_telemetry(
     lines: list[dict[str, Any]] = []
     for step in range(1, steps + 1):
         kind = kinds[step % len(kinds)]
-        floor = {"mono": 0.5, "cross": 0.9, "multi": 1.3}[kind]
+        floor = {"mono": 0.5, "cross": 0.9, "multi": 1.3, "code_switched": 0.7}[kind]
         loss = floor + 3.9 * math.exp(-step / (steps / 5)) + float(rng.normal(0, 0.12))
         lines.append(
             {
@@ -277,11 +277,12 @@ def make_arms(
     languages: Sequence[str] = LANGUAGES,
     steps: int = 600,
     num_queries: int = 30,
+    described: Mapping[str, tuple[dict[str, str] | None, tuple[float, float, float], float]] = ARMS,
 ) -> list[Arm]:
     """Write all files of a run below `folder` and name them."""
     seen = [language for language in languages if language not in UNSEEN]
     arms = []
-    for number, (name, (mix, quality, rank_distance)) in enumerate(ARMS.items()):
+    for number, (name, (mix, quality, rank_distance)) in enumerate(described.items()):
         place = folder / name
         evaluations = {
             collection: write_evaluation(
