@@ -109,9 +109,10 @@ class GroupSource:
         columns = None if images else self.text_columns
         for number in range(self.num_row_groups):
             for row in self.read_row_group(number, columns).to_pylist():
-                yield self._group(row)
+                yield self.group(row)
 
-    def _group(self, row: Mapping[str, Any]) -> Group:
+    def group(self, row: Mapping[str, Any]) -> Group:
+        """The group of one row, as `to_pylist` gives it."""
         pairs = {
             language: Pair(
                 query=row[f"query:{language}"],
