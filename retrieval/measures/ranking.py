@@ -106,6 +106,7 @@ def _discounted(gain_J: np.ndarray, rank_J: np.ndarray, k: int) -> np.ndarray:
 MEASURES: Mapping[str, Callable[[Rankings], np.ndarray]] = {
     "mAP": average_precision,
     "R@1": partial(recall, k=1),
+    "R@5": partial(recall, k=5),
     "R@10": partial(recall, k=10),
     "R@100": partial(recall, k=100),
     "P@1": partial(precision, k=1),

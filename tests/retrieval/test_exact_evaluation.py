@@ -25,6 +25,7 @@ ALL_LANGUAGES = ("de", "en", "th", "zh")
 IR_MEASURES_NAMES = {
     "mAP": "AP",
     "R@1": "R@1",
+    "R@5": "R@5",
     "R@10": "R@10",
     "R@100": "R@100",
     "P@1": "P@1",

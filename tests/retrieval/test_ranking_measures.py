@@ -14,6 +14,7 @@ from retrieval.measures.ranking import MEASURES, Rankings, ndcg, precision, rank
 TREC_NAMES = {
     "mAP": "map",
     "R@1": "recall_1",
+    "R@5": "recall_5",
     "R@10": "recall_10",
     "R@100": "recall_100",
     "P@1": "P_1",
@@ -26,6 +27,7 @@ TREC_NAMES = {
 IR_MEASURES_NAMES = {
     "mAP": "AP",
     "R@1": "R@1",
+    "R@5": "R@5",
     "R@10": "R@10",
     "R@100": "R@100",
     "P@1": "P@1",
@@ -46,6 +48,7 @@ def test_values_worked_out_by_hand() -> None:
     value = {name: measure(rankings)[0] for name, measure in MEASURES.items()}
     assert value["mAP"] == pytest.approx((1 / 1 + 2 / 3 + 3 / 6) / 3)
     assert value["R@1"] == pytest.approx(1 / 3)
+    assert value["R@5"] == pytest.approx(2 / 3)
     assert value["R@10"] == value["R@100"] == value["P@1"] == value["S@1"] == value["S@10"] == value["MRR"] == 1.0
     assert value["P@10"] == pytest.approx(0.3)
     ideal = 1 + 1 / math.log2(3) + 1 / 2
@@ -102,7 +105,7 @@ def test_agreement_with_pytrec_eval_and_ir_measures(pools: list[tuple[int, np.nd
         np.concatenate([grades for _, _, grades in pools]),
     )
     trec = pytrec_eval.RelevanceEvaluator(
-        qrels, {"map", "recall.1,10,100", "P.1,10", "success.1,10", "recip_rank", "ndcg_cut.10"}
+        qrels, {"map", "recall.1,5,10,100", "P.1,10", "success.1,10", "recip_rank", "ndcg_cut.10"}
     ).evaluate(run)
     parsed = {name: ir_measures.parse_measure(theirs) for name, theirs in IR_MEASURES_NAMES.items()}
     theirs = {
