@@ -58,8 +58,10 @@ def train_encoder(spec: TrainSpec, what: str = "training") -> ResultSet:
 
 def _fit(spec: TrainSpec) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchTrainer
     from ray.train.v2.api.exceptions import TrainingFailedError
+
+    from trainer.process_groups import HostsConfig
 
     training = spec.training
     gpu = training.gpus_per_worker > 0
@@ -71,7 +73,7 @@ def _fit(spec: TrainSpec) -> None:
             TorchTrainer(
                 run_worker,
                 train_loop_config={"spec": spec},
-                torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+                torch_config=HostsConfig(backend="nccl" if gpu else "gloo", max_failures=training.max_failures),
                 scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=resources),
                 datasets={STREAM: cast(Any, _no_data)},
                 dataset_config=make_data_config(spec.feed, lambda: next_step(spec), spec.board),
@@ -115,9 +117,12 @@ def _progress_bar(spec: TrainSpec, what: str) -> Iterator[Any]:
     import sys
 
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
     from tqdm import tqdm
 
-    board: Any = ray.remote(num_cpus=0)(ProgressBoard).remote()
+    # On the driver's node, as Ray Train's controller: no other node must be lost with it.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressBoard).remote()
     stop = threading.Event()
     first = next_step(spec)
     bar = tqdm(total=spec.training.steps, initial=first, desc=what, unit="step", disable=not sys.stderr.isatty())

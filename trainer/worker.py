@@ -84,13 +84,15 @@ def run_worker(config: Mapping[str, Any]) -> None:
 def _reported(spec: TrainSpec) -> Iterator[None]:
     """Tell the driver of errors that would come again at every retry: ours, and whatever the feed raised."""
     import ray
-    from ray.exceptions import RayTaskError
+    from ray.exceptions import RayError, RayTaskError
 
     try:
         yield
     except (MixlingualError, RayTaskError) as error:
-        if spec.board is not None:
-            cause = innermost(error)
+        cause = innermost(error)
+        # A process, a node or its data went: a retry finds others.
+        lost = isinstance(cause, RayError) and not isinstance(cause, RayTaskError)
+        if spec.board is not None and not lost:
             ray.get(spec.board.fail.remote(type(cause).__name__, str(cause)))
         raise
 
@@ -141,7 +143,7 @@ class Run:
         self.writer = CheckpointWriter(self.store, spec.prefix, training.checkpoint)
         self.validator: Validator | None = None
         if spec.validation is not None and training.validation.every:
-            self.validator = Validator(spec.validation, self.tokens)
+            self.validator = Validator(spec.validation, self.tokens, spec.feed.pixels)
         self.batches = Batches(stream, self.steps_done, training.feed.prefetch)
 
     def finish(self) -> None:

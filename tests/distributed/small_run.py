@@ -63,10 +63,10 @@ def small_plan(groups: PreparedGroups, mix: Any, batch: int = 16, seed: int = 0,
     return Plan(build_config(MixingConfig, {"mix": mix, "batch": batch, **options}), shapes, seed)
 
 
-def small_spec(root: Path, steps: int, workers: int = 1, **training: Any) -> TrainSpec:
+def small_spec(root: Path, steps: int, workers: int = 1, dropout: float = 0.1, **training: Any) -> TrainSpec:
     """A whole training run below a root; the same root always gives the same run."""
     groups = small_groups(root)
-    fresh = {"layers": 2, "hidden": 32, "heads": 2, "intermediate": 64, "vocabulary": 300, "dropout": 0.1}
+    fresh = {"layers": 2, "hidden": 32, "heads": 2, "intermediate": 64, "vocabulary": 300, "dropout": dropout}
     encoder_config = build_config(EncoderConfig, {"fresh": fresh})
     texts = [text for g in groups.iter_groups() for pair in g.pairs.values() for text in (pair.query, pair.passage)]
     encoder, tokens = build_encoder(encoder_config, texts)
