@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jobs.config import EvaluationConfig
-from retrieval.encode import encode_texts, read_vectors, write_vectors
+from retrieval.encode import encode_side, encode_texts, read_vectors, write_vectors
 from retrieval.encoder.folder import load_encoder
 from retrieval.records import Collection
 
@@ -16,14 +16,25 @@ QUERIES, PASSAGES = "queries", "passages"
 
 def write_collection_vectors(folder: Path, encoder: Path, collection: Collection, options: EvaluationConfig) -> None:
     """Encode queries and passages of a collection into `queries/` and `passages/`, rows in the collection's order."""
-    encode = _encode_with(encoder, options, progress=True)
+    model, tokens = load_encoder(encoder)
     names = np.array(collection.languages)
-    for part, texts, role, language in (
-        (QUERIES, collection.query_texts, "query", collection.query_language),
-        (PASSAGES, collection.passage_texts, "passage", collection.passage_language),
+    for part, texts, images, role, language in (
+        (QUERIES, collection.query_texts, collection.query_images, "query", collection.query_language),
+        (PASSAGES, collection.passage_texts, collection.passage_images, "passage", collection.passage_language),
     ):
+        vectors = encode_side(
+            model,
+            tokens,
+            texts,
+            images,
+            role,  # type: ignore[arg-type]
+            languages=names[language].tolist(),
+            max_tokens_per_batch=options.max_tokens_per_batch,
+            precision=options.precision,
+            progress=True,
+        )
         (folder / part).mkdir()
-        write_vectors(folder / part, encode(texts, role, names[language].tolist()))
+        write_vectors(folder / part, vectors)
 
 
 def encode_queries(encoder: Path, collection: Collection, rows: np.ndarray, options: EvaluationConfig) -> np.ndarray:

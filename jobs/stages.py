@@ -104,7 +104,9 @@ class Stages:
                 f"training.validation.measure: {config.measure} needs validation data in two languages or more, "
                 f"data.validation has {languages[0]}; use multi.{config.measure.partition('.')[2]}"
             )
-        return collection_from_groups("validation", chosen, languages)
+        # With a tower for images, and an image in every group, captions and images search captions and images.
+        with_images = self.config.encoder.image is not None and all(group.image is not None for group in chosen)
+        return collection_from_groups("validation", chosen, languages, "everything" if with_images else "captions")
 
     def _content(self, dataset: Config) -> dict[str, Any]:
         """What a data set is; its files are read once for this."""
@@ -155,6 +157,10 @@ class Stages:
         elif encoder.name_or_path and Path(encoder.name_or_path).is_dir():
             files = sorted(path for path in Path(encoder.name_or_path).rglob("*") if path.is_file())
             identity["encoder"]["name_or_path"] = [file_sha256(path) for path in files]
+        image = encoder.image.name_or_path if encoder.image else None
+        if image and Path(image).is_dir():
+            files = sorted(path for path in Path(image).rglob("*") if path.is_file())
+            identity["encoder"]["image"]["name_or_path"] = [file_sha256(path) for path in files]
         return identity
 
     def _make_start(self, name: str) -> None:
@@ -163,7 +169,8 @@ class Stages:
         from retrieval.groups import open_groups
 
         groups = open_groups(self.groups)
-        texts = sample_texts(progress(groups.iter_groups(), "reading groups", total=groups.num_groups, unit="group"))
+        read = groups.iter_groups(images=False)
+        texts = sample_texts(progress(read, "reading groups", total=groups.num_groups, unit="group"))
         _logger.info("building the encoder to start from")
         encoder, tokens = build_encoder(self.config.encoder, texts)
         with write_result_set(self.store, name, {"stage": "start", "encoder": to_plain(self.config.encoder)}) as folder:
@@ -188,10 +195,14 @@ class Stages:
         groups = open_groups(self.groups)
         switching = mixing.uses("code_switched")
         usable = self._switchable if switching else None
-        shapes = tuple(SourceShape(s.name, s.languages, s.num_groups, s.row_group_rows, usable) for s in groups.sources)
+        shapes = tuple(
+            SourceShape(s.name, s.languages, s.num_groups, s.row_group_rows, usable, s.has_images)
+            for s in groups.sources
+        )
         plan = Plan(mixing, shapes, self.config.seed)
         plan.batch(0)
-        _, tokens = load_encoder(self.start.folder / ENCODER_FOLDER)
+        encoder, tokens = load_encoder(self.start.folder / ENCODER_FOLDER)
+        pixels = encoder.image.pixels if encoder.image else None
         name = self.trained_name(arm)
         identity = name.rpartition("/")[2]
         about = {"stage": "train", "arm": arm, "mixing": to_plain(mixing), "training": to_plain(training)}
@@ -205,7 +216,7 @@ class Stages:
             seed=self.config.seed,
             encoder_folder=self.start.folder / ENCODER_FOLDER,
             start=self.start.name,
-            feed=FeedSpec(plan, groups, tokens, training.feed, training.steps, dictionary),
+            feed=FeedSpec(plan, groups, tokens, training.feed, training.steps, dictionary, pixels),
             training=training,
             validation=self.validation,
             about=about | {"seed": self.config.seed, "start": self.start.name, "groups": self.groups.name},

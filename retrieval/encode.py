@@ -1,4 +1,4 @@
-"""Texts in, vectors out, in bulk; and vectors on disk.
+"""Texts and images in, vectors out, in bulk; and vectors on disk.
 
 Shape letters: N texts, D dimensions.
 """
@@ -16,6 +16,7 @@ from cluster.logs import progress as progress_bar
 from retrieval.encoder.config import Role
 from retrieval.encoder.dual import DualEncoder
 from retrieval.encoder.tokens import PAD_MULTIPLE, Tokens
+from retrieval.images import ImageSource, encoded
 
 VECTORS_FILE = "vectors.npy"
 Precision = Literal["fp32", "bf16"]
@@ -71,6 +72,81 @@ def encode_texts(
             vector_ND[rows] = encoder(**inputs).cpu().numpy()
     row_of = {key: row for row, key in enumerate(distinct)}
     return vector_ND[[row_of[key] for key in keys]]
+
+
+def encode_images(
+    encoder: DualEncoder,
+    images: Sequence[ImageSource],
+    max_tokens_per_batch: int = 16_384,
+    precision: Precision = "fp32",
+    progress: bool = False,
+) -> np.ndarray:
+    """Vectors of images, on the device the encoder is on.
+
+    Args:
+        encoder: any mode; it is left in the mode it came in.
+        images: N of them, read as they are needed.
+        max_tokens_per_batch: positions in a batch; an image takes as many as it has patches.
+        precision: see `encode_texts`.
+        progress: show a bar where a person watches.
+
+    Returns:
+        float32 (N, D), each row of length 1.
+
+    Raises:
+        DataError: the encoder has no tower for images; or an image is missing or damaged: its file is named.
+    """
+    tower = encoder.image
+    if tower is None:
+        raise DataError("the encoder has no tower for images; set encoder.image, or evaluate on captions alone")
+    vector_ND = np.empty((len(images), encoder.dimension), dtype=np.float32)
+    per_batch = max(1, max_tokens_per_batch // tower.tokens_per_image)
+    starts = range(0, len(images), per_batch)
+    device = next(encoder.parameters()).device
+    with _evaluating(encoder), torch.no_grad(), _computing(precision, device):
+        for start in progress_bar(starts, "encode images", unit="batch") if progress else starts:
+            pixels = [
+                tower.pixels.encode(
+                    encoded(image), str(image) if isinstance(image, Path) else f"image {start + number}"
+                )
+                for number, image in enumerate(images[start : start + per_batch])
+            ]
+            vectors = tower(torch.from_numpy(np.stack(pixels)).to(device))
+            vector_ND[start : start + per_batch] = vectors.cpu().numpy()
+    return vector_ND
+
+
+def encode_side(
+    encoder: DualEncoder,
+    tokens: Tokens,
+    texts: Sequence[str],
+    images: Sequence[ImageSource | None] | None,
+    role: Role,
+    languages: Sequence[str],
+    max_tokens_per_batch: int = 16_384,
+    precision: Precision = "fp32",
+    progress: bool = False,
+) -> np.ndarray:
+    """Vectors of a collection's queries or of its passages: texts by the text tower, images by theirs.
+
+    Args:
+        texts: (N), empty where an image stands.
+        images: (N), None where a text stands; or None: all are texts.
+        languages: (N) code of each text's language.
+
+    Returns:
+        float32 (N, D), in the order given. For the rest see `encode_texts` and `encode_images`.
+    """
+    options: tuple[int, Precision, bool] = (max_tokens_per_batch, precision, progress)
+    if images is None:
+        return encode_texts(encoder, tokens, texts, role, languages, *options)
+    vector_ND = np.empty((len(texts), encoder.dimension), dtype=np.float32)
+    image_rows = [row for row, image in enumerate(images) if image is not None]
+    text_rows = [row for row, image in enumerate(images) if image is None]
+    vector_ND[image_rows] = encode_images(encoder, [image for image in images if image is not None], *options)
+    chosen, in_language = [texts[row] for row in text_rows], [languages[row] for row in text_rows]
+    vector_ND[text_rows] = encode_texts(encoder, tokens, chosen, role, in_language, *options)
+    return vector_ND
 
 
 def _batches(lengths: Sequence[int], max_tokens: int) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""What one rank receives of a global batch: token ids, and who answers whom.
+"""What one rank receives of a global batch: token ids (pixels, where an image stands), and who answers whom.
 
 Shape letters of this package: b queries and n passages of one rank, B queries and N passages of the global batch,
 D numbers in a vector.
@@ -8,6 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+
+def is_image(one: np.ndarray) -> bool:
+    """Whether an input is an image, uint8 (H, W, 3), rather than a text, integers (T)."""
+    return one.ndim == 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +27,10 @@ class LocalBatch:
     """Step of the plan, from 0."""
 
     query_ids: Sequence[np.ndarray]
-    """(b) token ids of each query, without padding, at least one."""
+    """(b) token ids of each query, without padding, at least one; the pixels of a query that is an image."""
 
     passage_ids: Sequence[np.ndarray]
-    """(n) token ids of each passage."""
+    """(n) token ids, or pixels, of each passage."""
 
     passage_slot: np.ndarray
     """(n) int64, the query of this rank (0 to b - 1) that the passage was drawn for."""
@@ -66,8 +71,8 @@ class LocalBatch:
         assert b and len(answered) == b and answered.all(), "every query needs a positive passage of its own"
 
     @property
-    def texts(self) -> list[np.ndarray]:
-        """(b + n) token ids of all texts, queries first."""
+    def inputs(self) -> list[np.ndarray]:
+        """(b + n) token ids or pixels of everything, queries first."""
         return [*self.query_ids, *self.passage_ids]
 
     def describe(self) -> str:

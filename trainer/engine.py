@@ -1,6 +1,11 @@
-"""DeepSpeed behind one class: token ids in, optimiser steps and full states out. The only door to deepspeed.
+"""DeepSpeed behind one class: token ids and pixels in, optimiser steps and full states out. The only door to deepspeed.
 
 How gradients get their scale is told in docs/training.md.
+
+Where the encoder has a tower for images, every pass goes through both towers, with a blank image or an empty text and
+a gradient of 0 where it has nothing for one of them: all ranks then go through the same modules in the same order, as
+ZeRO-3 needs, and no stage meets a weight without a gradient. (What DeepSpeed makes of one depends on the stage; stage
+3 of 0.19.8 adds to what the step before left, unless the first backward pass of a step reaches the weight.)
 """
 
 import logging
@@ -16,13 +21,13 @@ import torch
 
 from cluster.errors import WorkError
 from cluster.logs import get_logger
-from trainer.batch import LocalBatch
+from trainer.batch import LocalBatch, is_image
 from trainer.engine_config import EngineConfig
 from trainer.loss import LossConfig
 from trainer.loss.gather import largest_over_ranks
 from trainer.loss.global_loss import GlobalLoss, global_loss
 from trainer.loss.gradcache import VectorPass
-from trainer.micro_batches import cut_by_budget, cut_by_count, pad
+from trainer.micro_batches import cut_by_budget, cut_by_count, cut_evenly, pad
 from trainer.optimizer import adamw
 from trainer.ranks import default_device, rank, world_size
 from trainer.shards import Shards
@@ -53,8 +58,19 @@ def _import_deepspeed() -> Any:
 
 deepspeed = _import_deepspeed()
 
-MicroBatch = tuple[torch.Tensor, torch.Tensor, int]
-"""Ids (N, L), mask (N, L), seed of its dropout."""
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """What goes through a tower at once."""
+
+    inputs: tuple[torch.Tensor, ...]
+    """Ids (N, L) and mask (N, L); or pixels (N, H, W, 3)."""
+
+    seed: int
+    """Of its dropout."""
+
+    kept: int
+    """Vectors that are wanted: the first ones, none of a blank image."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +108,9 @@ class Engine:
         """Hand an encoder to DeepSpeed, inside a process group.
 
         Args:
-            encoder: called with ids and mask, both (N, L) int64, gives vectors (N, D) of length 1; the same weights on
-                all ranks. DeepSpeed takes it over: use it through the engine from here on.
+            encoder: called with ids and mask, both (N, L) int64, gives vectors (N, D) of length 1; so does its `image`,
+                where it has one, called with uint8 pixels (N, H, W, 3). The same weights on all ranks. DeepSpeed takes
+                it over: use it through the engine from here on.
             pad_id: token id that fills up shorter texts.
             seed: of dropout; with step, rank and micro batch it decides every mask, so a resumed run repeats them.
             state: continue from here (saved at any world size and ZeRO stage), instead of from the encoder's weights.
@@ -109,6 +126,11 @@ class Engine:
             torch.cuda.set_device(self.device)
         if state is not None:
             load_weights(encoder, state.weights)
+        tower = getattr(encoder, "image", None)
+        self._blank: np.ndarray | None = None if tower is None else tower.pixels.blank
+        self._tokens_per_image: int = 0 if tower is None else tower.tokens_per_image
+        self._towers = (True,) if tower is None else (True, False)
+        """Whether for texts, of each tower."""
         module = _MicroBatchEncoder(encoder.to(self.device, torch.float32))
         optimizer = adamw(module, config, self.device)
         os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed refuses to start without
@@ -129,14 +151,19 @@ class Engine:
             WorkError: the loss or the gradient is not finite (and `on_nonfinite` is stop); weights are as before.
         """
         self._engine.train()
-        texts = batch.texts
-        # Ranks hold equally many queries, so they agree on this number, and each query brings a passage at least.
-        count = min(self.config.micro_batches, 2 * len(batch.query_ids))
-        rows = cut_by_count(np.array([len(text) for text in texts]), count)
+        inputs = batch.inputs
+        of_texts, of_images = self._cut(batch)
+        rows = [*of_texts, *of_images]
 
         def encode(numbers: Sequence[int]) -> torch.Tensor:
-            micro_batches = [self._micro_batch([texts[row] for row in rows[n]], batch.step, n) for n in numbers]
-            return self._engine(micro_batches)
+            chosen = ([inputs[row] for row in rows[number]] for number in numbers)
+            texts = [number < len(of_texts) for number in numbers]
+            places = zip(numbers, texts, strict=True)
+            micro_batches = [
+                self._micro_batch(one, batch.step, *place) for one, place in zip(chosen, places, strict=True)
+            ]
+            absent = [tower for tower in self._towers if tower not in texts]
+            return self._engine([*micro_batches, *(self._micro_batch([], 0, 0, tower) for tower in absent)])
 
         forward = VectorPass(encode, rows, self.config.gradient_caching)
         outcome = global_loss(forward.vectors, batch, self.loss_config)
@@ -151,26 +178,30 @@ class Engine:
         return StepResult(outcome.loss, outcome.accuracy, grad_norm, outcome.per_query, applied=True)
 
     @torch.no_grad()
-    def encode(self, texts: Sequence[np.ndarray], max_tokens: int = 16_384) -> np.ndarray:
-        """Vectors (N, D) float32 of token lists, without dropout; ranks may bring different texts and numbers of them.
+    def encode(self, inputs: Sequence[np.ndarray], max_tokens: int = 16_384) -> np.ndarray:
+        """Vectors (N, D) float32 of token lists and images, without dropout.
+
+        Ranks may bring different inputs and numbers of them.
 
         Args:
-            texts: N >= 1 token lists.
-            max_tokens: padded tokens encoded at once.
+            inputs: N >= 1 token lists or images.
+            max_tokens: padded tokens encoded at once; an image is as many as its patches.
         """
         self._engine.eval()
-        rows = cut_by_budget(np.array([len(text) for text in texts]), max_tokens)
-        # A ZeRO-3 forward pass gathers weights from all ranks: one with fewer micro batches joins in with a repeat.
-        rounds = largest_over_ranks(len(rows), self.device)
-        order = np.concatenate(rows)
-        parts = []
-        for number in range(rounds):
-            chosen = rows[min(number, len(rows) - 1)]
-            vectors = self._engine([self._micro_batch([texts[row] for row in chosen], step=0, number=number)])
-            parts += [vectors] if number < len(rows) else []
+        length = np.array([self._tokens_per_image if is_image(one) else len(one) for one in inputs])
+        images = np.array([is_image(one) for one in inputs])
+        parts, order = [], []
+        for texts in (True, False):
+            of_kind = np.flatnonzero(images != texts)
+            rows = [of_kind[chosen] for chosen in cut_by_budget(length[of_kind], max_tokens)]
+            # A ZeRO-3 forward pass gathers weights from all ranks: one with fewer micro batches joins in, with nothing.
+            for number in range(largest_over_ranks(len(rows), self.device)):
+                chosen = [inputs[row] for row in rows[number]] if number < len(rows) else []
+                parts.append(self._engine([self._micro_batch(chosen, 0, number, texts)]))
+            order += rows
         encoded = torch.cat(parts).float().cpu().numpy()
         vectors = np.empty_like(encoded)
-        vectors[order] = encoded
+        vectors[np.concatenate(order)] = encoded
         return vectors
 
     def full_state(self) -> FullState | None:
@@ -181,10 +212,31 @@ class Engine:
         """Let go of DeepSpeed's hooks and buffers. The process group stays for whoever started it."""
         self._engine.destroy()
 
-    def _micro_batch(self, texts: Sequence[np.ndarray], step: int, number: int) -> MicroBatch:
-        ids, mask = (torch.from_numpy(array).to(self.device) for array in pad(texts, self.pad_id))
-        seed = np.random.SeedSequence([self.seed, step, rank(), number]).generate_state(1, np.uint64)[0]
-        return ids, mask, int(seed)
+    def _cut(self, batch: LocalBatch) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Rows of a batch's inputs for each micro batch of texts and each of images: as many on every rank."""
+        images = np.array([is_image(one) for one in batch.inputs])
+        length = np.array([len(one) for one in batch.inputs])
+        texts, images = np.flatnonzero(~images), np.flatnonzero(images)
+        if self._blank is None:
+            # Ranks hold equally many queries, so they agree on this number, and each query brings a passage at least.
+            count = min(self.config.micro_batches, 2 * len(batch.query_ids))
+            return cut_by_count(length, count), []
+        # Beside an image there is one text at least; of images ranks may hold different numbers.
+        count = min(self.config.micro_batches, len(batch.query_ids))
+        image_count = min(self.config.micro_batches, largest_over_ranks(len(images), self.device))
+        of_texts = [texts[rows] for rows in cut_by_count(length[texts], count)]
+        return of_texts, [images[rows] for rows in cut_evenly(len(images), image_count)] if image_count else []
+
+    def _micro_batch(self, inputs: Sequence[np.ndarray], step: int, number: int, texts: bool) -> MicroBatch:
+        """Texts or images as tensors; for none of them, one to go through in their place and to be forgotten."""
+        seed = int(np.random.SeedSequence([self.seed, step, rank(), number]).generate_state(1, np.uint64)[0])
+        if texts:
+            arrays = pad(inputs or [np.zeros(1, dtype=np.int64)], self.pad_id)
+        else:
+            assert self._blank is not None, "images for an encoder without a tower for them"
+            arrays = (np.stack(inputs or [self._blank]),)
+        tensors = tuple(torch.from_numpy(array).to(self.device) for array in arrays)
+        return MicroBatch(tensors, seed, kept=len(inputs))
 
     def _backward(self, surrogate: torch.Tensor, last: bool) -> None:
         # DeepSpeed reduces (stages 0 and 1) or finishes (2 and 3) gradients in the backward it knows to be the last of
@@ -223,7 +275,7 @@ class Engine:
         moves; from here on they can be read and set alike whether a run is new or resumed.
         """
         self._engine.train()
-        nothing = self._engine([self._micro_batch([np.zeros(1, dtype=np.int64)], step=0, number=0)]).sum() * 0
+        nothing = self._engine([self._micro_batch([], 0, 0, texts) for texts in self._towers]).sum()
         self._backward(nothing, last=True)
         self._update()
 
@@ -237,9 +289,10 @@ class _MicroBatchEncoder(torch.nn.Module):
 
     def forward(self, micro_batches: Sequence[MicroBatch]) -> torch.Tensor:
         vectors = []
-        for ids, mask, seed in micro_batches:
-            torch.manual_seed(seed)
-            vectors.append(self.encoder(ids, mask))
+        for one in micro_batches:
+            torch.manual_seed(one.seed)
+            tower = self.encoder if len(one.inputs) == 2 else self.encoder.image
+            vectors.append(tower(*one.inputs)[: one.kept])
         return torch.cat(vectors)
 
 

@@ -1,4 +1,7 @@
-"""Token lists in, padded micro batches out: texts of like length go together, so that little is padding."""
+"""Token lists and images in, micro batches out: texts of like length go together, so that little is padding.
+
+Texts and images never share a micro batch, for they go through different towers.
+"""
 
 from collections.abc import Sequence
 
@@ -33,6 +36,14 @@ def cut_by_count(lengths: np.ndarray, count: int) -> list[np.ndarray]:
         widest = max(range(len(starts)), key=lambda number: ends[number] - starts[number])
         starts.insert(widest + 1, (starts[widest] + ends[widest]) // 2)
     return np.split(longest_first, starts[1:])
+
+
+def cut_evenly(number: int, count: int) -> list[np.ndarray]:
+    """Cut `number` images, all of one size, into `count` micro batches that differ by one image at most.
+
+    Where there are fewer images than micro batches, some are empty.
+    """
+    return np.array_split(np.arange(number), count)
 
 
 def cut_by_budget(lengths: np.ndarray, max_tokens: int) -> list[np.ndarray]:

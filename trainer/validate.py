@@ -1,15 +1,19 @@
 """Retrieval on a small collection while training: the real measures, in all three settings, on all ranks' time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from cluster.errors import ConfigError
+from retrieval.encoder.config import Role
+from retrieval.encoder.pixels import Pixels
 from retrieval.encoder.tokens import Tokens
 from retrieval.evaluate import evaluate_vectors
+from retrieval.images import ImageSource, encoded
 from retrieval.records import Collection
 from trainer.config import ValidationConfig
 from trainer.engine import Engine
@@ -24,28 +28,29 @@ _RESAMPLES = 2
 class Validator:
     """Encodes a collection on all ranks together and measures retrieval on it.
 
-    Texts are tokenised once. Each rank encodes every world_size-th text, so that lengths spread evenly.
+    Texts are tokenised and images decoded once. Each rank encodes every world_size-th of them, so that lengths spread
+    evenly.
     """
 
-    def __init__(self, collection: Collection, tokens: Tokens) -> None:
+    def __init__(self, collection: Collection, tokens: Tokens, pixels: Pixels | None = None) -> None:
         self._collection = collection
         names = np.array(collection.languages)
         query_languages = names[collection.query_language].tolist()
         passage_languages = names[collection.passage_language].tolist()
-        self._texts = [
-            *tokens.encode(collection.query_texts, "query", query_languages),
-            *tokens.encode(collection.passage_texts, "passage", passage_languages),
+        self._inputs = [
+            *_inputs(tokens, pixels, collection.query_texts, collection.query_images, "query", query_languages),
+            *_inputs(tokens, pixels, collection.passage_texts, collection.passage_images, "passage", passage_languages),
         ]
 
     def measure(self, engine: Engine) -> dict[str, Any]:
         """{setting: {measure: macro mean}, "rank_distance": mean}; the same on all ranks. Collective."""
-        mine = self._texts[rank() :: world_size()]
-        # Encoding is collective: a rank without a text of its own takes part with another's.
-        own = engine.encode(mine or self._texts[:1])[: len(mine)]
+        mine = self._inputs[rank() :: world_size()]
+        # Encoding is collective: a rank without an input of its own takes part with another's.
+        own = engine.encode(mine or self._inputs[:1])[: len(mine)]
         counts = row_counts(len(own), engine.device)
         # On the engine's device: NCCL gathers nothing that lies on the CPU.
         gathered = gather_rows(torch.from_numpy(own).to(engine.device), counts).cpu().numpy()
-        vectors = np.empty((len(self._texts), own.shape[1]), dtype=np.float32)
+        vectors = np.empty((len(self._inputs), own.shape[1]), dtype=np.float32)
         first = 0
         for number, count in enumerate(counts):
             vectors[number :: world_size()] = gathered[first : first + count]
@@ -55,6 +60,29 @@ class Validator:
             self._collection, vectors[:num_queries], vectors[num_queries:], resamples=_RESAMPLES
         )
         return brief(evaluation.summary)
+
+
+def _inputs(
+    tokens: Tokens,
+    pixels: Pixels | None,
+    texts: Sequence[str],
+    images: Sequence[ImageSource | None] | None,
+    role: Role,
+    languages: Sequence[str],
+) -> list[np.ndarray]:
+    """Token ids of each text, pixels of each image."""
+    of_row = images or [None] * len(texts)
+    rows = [row for row, image in enumerate(of_row) if image is None]
+    ids = iter(tokens.encode([texts[row] for row in rows], role, [languages[row] for row in rows]))
+    inputs = []
+    for number, image in enumerate(of_row):
+        if image is None:
+            inputs.append(next(ids))
+        else:
+            assert pixels is not None, "images to validate on, and an encoder without a tower for them"
+            where = str(image) if isinstance(image, Path) else f"validation image {number}"
+            inputs.append(pixels.encode(encoded(image), where))
+    return inputs
 
 
 def chosen_value(record: Mapping[str, Any], measure: str) -> float:

@@ -5,6 +5,7 @@ A data set's module defines `class <Name>Config(Config)` with `dataset: Literal[
     read_groups(config) -> Iterator[Group]       what one trains on; group ids are `<label>/<id>`, passage ids likewise
     read_collection(config) -> Collection        what one evaluates on; without it, the groups make the collection
     input_files(config) -> Sequence[Path]        the files it reads; not needed by a data set that reads none
+    protected(config) -> Config                  what must not be trained on; without it, all languages of the data set
 """
 
 import dataclasses
@@ -32,6 +33,7 @@ DATASETS: dict[str, str] = {
     "afriqa": "retrieval.datasets.afriqa",
     "atlas": "retrieval.datasets.atlas",
     "belebele": "retrieval.datasets.belebele",
+    "drawn_scenes": "retrieval.datasets.drawn_scenes",
     "exams": "retrieval.datasets.exams",
     "flores": "retrieval.datasets.flores",
     "generic": "retrieval.datasets.generic",
@@ -176,10 +178,26 @@ def require_inputs(config: Config) -> None:
 
 
 def in_all_languages(config: Config) -> Config:
-    """The same data set with its default languages: what must not be trained on is not only what is evaluated."""
+    """The same data set with its default languages: what must not be trained on is not only what is evaluated.
+
+    A data set that is not parallel, or whose pool of passages is no secret, may say otherwise (`protected`).
+    """
+    module = _module(_name_of(config))
+    if hasattr(module, "protected"):
+        return module.protected(config)  # type: ignore[no-any-return]
     if "languages" not in type(config).model_fields:
         return config
     return config.model_copy(update={"languages": type(config).model_fields["languages"].get_default()})
+
+
+def has_images(config: Config) -> bool:
+    """Whether the data set's groups have images, as far as its configuration tells."""
+    return bool(getattr(config, "images", None))
+
+
+def searches_images(config: Config) -> bool:
+    """Whether images ask or are found in an evaluation on the data set."""
+    return getattr(config, "search", "captions") != "captions"
 
 
 def describe_dataset(config: Config) -> str:
@@ -190,7 +208,8 @@ def describe_dataset(config: Config) -> str:
 
 def plain_without_path(config: Config) -> dict[str, Any]:
     """Fields of the configuration that decide the content; where the files lie does not (their content does)."""
-    return {name: value for name, value in to_plain(config).items() if name != "path"}
+    places = {"path"} | ({"images"} if isinstance(getattr(config, "images", None), Path) else set())
+    return {name: value for name, value in to_plain(config).items() if name not in places}
 
 
 def _name_of(config: Config) -> str:

@@ -9,7 +9,14 @@ from typing import Literal, NoReturn
 from pydantic import model_validator
 
 from cluster.errors import DataError
-from retrieval.datasets.captions import Captions, CaptionsConfig, collection_of_captions, limit_captions
+from retrieval.datasets.captions import (
+    Captions,
+    CaptionsConfig,
+    collection_of_captions,
+    files_of_images,
+    image_files,
+    limit_captions,
+)
 from retrieval.formats.jsonl import read_jsonl
 from retrieval.formats.lines import require_folder
 from retrieval.formats.record import Record
@@ -50,8 +57,8 @@ class Xm3600Config(CaptionsConfig):
 
 
 def input_files(config: Xm3600Config) -> list[Path]:
-    """The file that is read."""
-    return [_file(config)]
+    """The files that are read."""
+    return [_file(config), *files_of_images(config, read_captions)]
 
 
 def read_groups(config: Xm3600Config) -> NoReturn:
@@ -64,7 +71,8 @@ def read_groups(config: Xm3600Config) -> NoReturn:
 def read_collection(config: Xm3600Config) -> Collection:
     """Every caption against all captions; see `collection_of_captions`."""
     name = f"{NAME}-{config.group}" if config.group else NAME
-    return collection_of_captions(NAME, name, read_captions(config), config.own_text)
+    captions = read_captions(config)
+    return collection_of_captions(NAME, name, captions, config.own_text, config.search, image_files(config, captions))
 
 
 def read_captions(config: Xm3600Config) -> Captions:

@@ -57,7 +57,7 @@ def check_three_steps_equal_adamw_in_float64() -> None:
 
 
 def check_vectors_do_not_depend_on_batching_or_on_other_ranks() -> None:
-    texts = [*global_batch("multi").texts][: 5 + 8 * rank()]
+    texts = [*global_batch("multi").inputs][: 5 + 8 * rank()]
     encoder = small_encoder(dropout=0.3).eval()
     with torch.no_grad():
         alone = [encoder(torch.from_numpy(text)[None], torch.ones(1, len(text), dtype=torch.int64)) for text in texts]

@@ -2,25 +2,33 @@
 
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import transformers
 
-from retrieval.encoder.config import EncoderConfig, FreshConfig
+from retrieval.encoder.config import EncoderConfig, FreshConfig, FreshImageConfig, ImageConfig
 from retrieval.encoder.dual import IDENTITY, Dense, DualEncoder
+from retrieval.encoder.vision import build_image_tower
 from trainer.batch import LocalBatch
 from trainer.loss import LossConfig
 
 PAD_ID = 1
 KINDS = ("mono", "cross", "multi")
 NUM_QUERIES = 8
+SIDE = 6
+"""Pixels of an image's side."""
 
 
-def small_encoder(dropout: float = 0.0) -> DualEncoder:
-    """XLM-R, two layers 24 wide, mean pooling, projected to 7 numbers: sizes that two ranks do not divide evenly."""
+def small_encoder(dropout: float = 0.0, images: Literal["clip", "siglip"] | None = None) -> DualEncoder:
+    """XLM-R, two layers 24 wide, mean pooling, projected to 7 numbers: sizes that two ranks do not divide evenly.
+
+    With a tower for images where asked for: one layer 15 wide, over 4 patches.
+    """
     torch.manual_seed(7)
     config = transformers.XLMRobertaConfig(
         vocab_size=64,
@@ -33,7 +41,13 @@ def small_encoder(dropout: float = 0.0) -> DualEncoder:
         attention_probs_dropout_prob=dropout,
     )
     backbone = transformers.XLMRobertaModel(config, add_pooling_layer=False)
-    return DualEncoder(backbone, 24, [Dense(24, 7, bias=True, activation=IDENTITY)], EncoderConfig(fresh=FreshConfig()))
+    config = EncoderConfig(fresh=FreshConfig())
+    encoder = DualEncoder(backbone, 24, [Dense(24, 7, bias=True, activation=IDENTITY)], config)
+    if images is not None:
+        sizes = {"layers": 1, "hidden": 15, "heads": 3, "intermediate": 20, "image_size": SIDE, "patch_size": SIDE // 2}
+        tower = ImageConfig(fresh=FreshImageConfig(architecture=images, **sizes))
+        encoder.image = build_image_tower(config.model_copy(update={"image": tower}), encoder.dimension)
+    return encoder
 
 
 def global_batch(kind: str, step: int = 0) -> LocalBatch:
@@ -73,6 +87,17 @@ def global_batch(kind: str, step: int = 0) -> LocalBatch:
     )
 
 
+def with_images(batch: LocalBatch, queries: Sequence[int], passages: Sequence[int]) -> LocalBatch:
+    """The batch with images in the place of some queries and passages."""
+    rng = np.random.default_rng([batch.step, 99])
+
+    def mixed(inputs: Sequence[np.ndarray], places: Sequence[int]) -> list[np.ndarray]:
+        picture = [rng.integers(0, 256, size=(SIDE, SIDE, 3), dtype=np.uint8) for _ in inputs]
+        return [picture[place] if place in places else one for place, one in enumerate(inputs)]
+
+    return replace(batch, query_ids=mixed(batch.query_ids, queries), passage_ids=mixed(batch.passage_ids, passages))
+
+
 def share(batch: LocalBatch, rank: int, world: int) -> LocalBatch:
     """What one of `world` ranks holds of a global batch."""
     b = len(batch.query_ids) // world
@@ -96,8 +121,13 @@ def share(batch: LocalBatch, rank: int, world: int) -> LocalBatch:
 def reference_loss(encoder: torch.nn.Module, batch: LocalBatch, config: LossConfig) -> torch.Tensor:
     """The loss in plain loops, text by text, without padding, sorting, gathering or masks as arrays."""
 
-    def encode(texts: Any) -> list[torch.Tensor]:
-        return [encoder(torch.from_numpy(t)[None], torch.ones(1, len(t), dtype=torch.int64))[0] for t in texts]
+    def encode(inputs: Any) -> list[torch.Tensor]:
+        return [
+            encoder.image(torch.from_numpy(one)[None])[0]
+            if one.ndim == 3
+            else encoder(torch.from_numpy(one)[None], torch.ones(1, len(one), dtype=torch.int64))[0]
+            for one in inputs
+        ]
 
     queries, passages = encode(batch.query_ids), encode(batch.passage_ids)
 

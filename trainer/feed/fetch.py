@@ -8,19 +8,20 @@ import numpy as np
 import pyarrow as pa
 
 from retrieval.groups import GroupSource, PreparedGroups
+from retrieval.images import IMAGE
 from trainer.feed.switch import CodeSwitcher
 from trainer.mixing.plan import CODE_SWITCHED, GlobalBatch
 
 
 @dataclass(frozen=True, slots=True)
 class SlotTexts:
-    """The texts of one slot: a query and its passages in the languages that the plan chose."""
+    """The texts of one slot: a query and its passages in the languages that the plan chose; an image is its bytes."""
 
     group_id: str
     passage_id: str
-    query: str
+    query: str | bytes
     query_language: str
-    passages: Sequence[str]
+    passages: Sequence[str | bytes]
     passage_languages: Sequence[str]
     negatives: Sequence[str]
     """Hard negatives of the passages' languages, if the source has any and the feed asks for them."""
@@ -69,14 +70,15 @@ class Fetcher:
         return slots
 
     def _slot(self, source: GroupSource, rows: "_RowGroup", row: int, query: int, passages: np.ndarray) -> SlotTexts:
-        languages = [source.languages[language] for language in passages.tolist()]
+        names = (*source.languages, IMAGE)
+        languages = [names[language] for language in passages.tolist()]
         negatives = self._negatives(source, rows, row, languages)
         return SlotTexts(
             group_id=rows.column("group_id")[row],
             passage_id=rows.column("passage_id")[row],
-            query=rows.column(f"query:{source.languages[query]}")[row],
-            query_language=source.languages[query],
-            passages=[rows.column(f"passage:{language}")[row] for language in languages],
+            query=rows.content("query", names[query], row),
+            query_language=names[query],
+            passages=[rows.content("passage", language, row) for language in languages],
             passage_languages=languages,
             negatives=[text for text, _ in negatives],
             negative_languages=[language for _, language in negatives],
@@ -87,7 +89,8 @@ class Fetcher:
     ) -> list[tuple[str, str]]:
         if not source.has_negatives or not self._hard_negatives:
             return []
-        found = [(text, language) for language in languages for text in rows.column(f"negatives:{language}")[row]]
+        texts_in = [language for language in languages if language != IMAGE]
+        found = [(text, language) for language in texts_in for text in rows.column(f"negatives:{language}")[row]]
         return found[: self._hard_negatives]
 
     def _row_group(self, source: int, number: int) -> "_RowGroup":
@@ -95,7 +98,7 @@ class Fetcher:
         if key in self._cache:
             self._cache.move_to_end(key)
         else:
-            self._cache[key] = _RowGroup(self._sources[source].read_row_group(number, None))
+            self._cache[key] = _RowGroup(self._sources[source], number)
             self.row_groups_read += 1
             if len(self._cache) > self._capacity:
                 self._cache.popitem(last=False)
@@ -103,11 +106,21 @@ class Fetcher:
 
 
 class _RowGroup:
-    """The rows of one row group; columns become Python strings when first asked for."""
+    """The rows of one row group; columns become Python strings when first asked for, images are read only then."""
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
+    def __init__(self, source: GroupSource, number: int) -> None:
+        self._source, self._number = source, number
+        self._table = source.read_row_group(number, source.text_columns if source.has_images else None)
         self._columns: dict[str, list] = {}
+        self._images: pa.ChunkedArray | None = None
+
+    def content(self, role: str, language: str, row: int) -> str | bytes:
+        """The text of a role in a language, or the image."""
+        if language != IMAGE:
+            return self.column(f"{role}:{language}")[row]
+        if self._images is None:
+            self._images = self._source.read_row_group(self._number, [IMAGE]).column(IMAGE)
+        return self._images[row].as_py()
 
     def column(self, name: str) -> list:
         if name not in self._columns:

@@ -1,12 +1,12 @@
-"""A batch as one row of an Arrow table and back: flat integer lists, so that Ray Data moves it without pickling."""
+"""A batch as one row of an Arrow table and back: flat lists of integers, so that Ray Data moves it without pickling."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from trainer.batch import LocalBatch
+from trainer.batch import LocalBatch, is_image
 from trainer.feed.collate import FeedBatch
 from trainer.mixing.plan import GlobalBatch
 from trainer.mixing.ratios import KINDS
@@ -25,7 +25,8 @@ _TEXTS = ("query_ids", "passage_ids")
 
 def to_table(batches: Sequence[FeedBatch]) -> pa.Table:
     """One row per batch."""
-    return pa.table({name: _column([_fields(batch)[name] for batch in batches]) for name in _fields(batches[0])})
+    rows = [_fields(batch) for batch in batches]
+    return pa.table({name: _column([row[name] for row in rows]) for name in rows[0]})
 
 
 def _fields(batch: FeedBatch) -> dict[str, int | str | np.ndarray]:
@@ -37,9 +38,13 @@ def _fields(batch: FeedBatch) -> dict[str, int | str | np.ndarray]:
     fields |= {name: getattr(batch.slots, name).ravel() for name in _SLOT_FIELDS}
     fields |= {name: getattr(batch.local, name) for name in _LOCAL_FIELDS}
     for name in _TEXTS:
-        texts = getattr(batch.local, name)
-        fields[name] = np.concatenate(texts).astype(np.int32)
-        fields[f"{name}_length"] = np.array([len(text) for text in texts], dtype=np.int32)
+        inputs = getattr(batch.local, name)
+        texts, images = [one for one in inputs if not is_image(one)], [one for one in inputs if is_image(one)]
+        fields[name] = np.concatenate([np.empty(0, np.int32), *texts]).astype(np.int32)
+        # An image's place has length 0, which no text has; its pixels follow in order.
+        fields[f"{name}_length"] = np.array([0 if is_image(one) else len(one) for one in inputs], dtype=np.int32)
+        fields[f"{name}_pixels"] = np.concatenate([np.empty(0, np.uint8), *(image.ravel() for image in images)])
+        fields[f"{name}_shape"] = np.array(images[0].shape if images else (), dtype=np.int32)
     return fields
 
 
@@ -65,7 +70,7 @@ def from_row(table: pa.Table, row: int) -> FeedBatch:
         query_language=query_language,
         passage_language=read("passage_language").reshape(len(kind), -1),
     )
-    texts: dict[str, Any] = {name: np.split(read(name), np.cumsum(read(f"{name}_length"))[:-1]) for name in _TEXTS}
+    texts: dict[str, Any] = {name: _inputs(read, name) for name in _TEXTS}
     ids: dict[str, Any] = {name: read(name) for name in _LOCAL_FIELDS}
     local = LocalBatch(
         step=slots.step,
@@ -75,3 +80,15 @@ def from_row(table: pa.Table, row: int) -> FeedBatch:
         **ids,
     )
     return FeedBatch(slots, local)
+
+
+def _inputs(read: Callable[[str], np.ndarray], name: str) -> list[np.ndarray]:
+    """Token ids and images of one side, in order."""
+    length = read(f"{name}_length")
+    inputs = np.split(read(name), np.cumsum(length)[:-1])
+    places = np.flatnonzero(length == 0)
+    if len(places):
+        images = read(f"{name}_pixels").reshape(len(places), *read(f"{name}_shape"))
+        for place, image in zip(places.tolist(), images, strict=True):
+            inputs[place] = image
+    return inputs

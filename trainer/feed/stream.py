@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from cluster.errors import WorkError
 from retrieval.dictionary import StoredDictionary
+from retrieval.encoder.pixels import Pixels
 from retrieval.encoder.tokens import Tokens
 from retrieval.groups import PreparedGroups
 from trainer.feed.collate import FeedBatch, collate
@@ -42,6 +43,8 @@ class FeedSpec:
     """Steps of the whole run."""
     dictionary: StoredDictionary | None = None
     """What code-switched batches are switched by; needed where the plan has any."""
+    pixels: Pixels | None = None
+    """What the encoder makes of images; needed where the plan has any."""
 
 
 class BatchMaker:
@@ -60,7 +63,7 @@ class BatchMaker:
         """The rank's share of one step."""
         slots = self._spec.plan.batch(step).share(self._rank, self._world_size)
         source = self._spec.groups.sources[slots.source].name
-        return collate(slots, self.fetcher.texts(slots), self._spec.tokens, source)
+        return collate(slots, self.fetcher.texts(slots), self._spec.tokens, source, self._spec.pixels)
 
     def __call__(self, steps: dict[str, np.ndarray]) -> pa.Table:
         """A Ray Data batch of step numbers, counted from the first step of the stream -> one row per step."""

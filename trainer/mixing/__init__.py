@@ -5,6 +5,7 @@
     permute.py    keyed permutations and draws, computed, never stored
     rows.py       batch number of a source -> rows, so that a rank reads only what it needs
     languages.py  counters -> languages of queries and passages, exactly balanced
+    images.py     languages -> where an image takes the place of a caption
     timeline.py   step number -> kind and source, with the counters languages and rows run on
     plan.py       step number -> the slots of that global batch
     ledger.py     what was really trained on, and whether it is what was asked for

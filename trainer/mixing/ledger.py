@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import WorkError
+from retrieval.images import IMAGE
 from trainer.mixing.config import MixingConfig, SourceShape
 from trainer.mixing.plan import CODE_SWITCHED, CROSS, MONO, MULTI, GlobalBatch
 from trainer.mixing.ratios import KINDS, RunningTotals
@@ -25,6 +26,8 @@ class Ledger:
         self._sources = sources
         self._totals = RunningTotals([(knot.step, list(knot.shares.values())) for knot in config.mix])
         self._languages = sorted({language for source in sources for language in source.languages})
+        if config.image_share:
+            self._languages.append(IMAGE)
         state = state or {}
         number = len(self._languages)
         self.steps = int(state.get("steps", 0))
@@ -39,7 +42,8 @@ class Ledger:
         if batch.step != self.steps:
             raise WorkError(f"step {batch.step} reached the loss, {self.steps} was due: the feed is out of order")
         source = self._sources[batch.source]
-        code = np.array([self._languages.index(language) for language in source.languages])
+        contents = source.contents if self._config.image_share else source.languages
+        code = np.array([self._languages.index(content) for content in contents])
         query = code[batch.query_language]
         np.add.at(self._query, (batch.kind, query), 1)
         slot, place = np.nonzero(batch.passage_language >= 0)
@@ -68,10 +72,14 @@ class Ledger:
             WorkError: a prefix of an exact schedule strayed by more than 1, or a batch broke its language rule.
         """
         off_diagonal = ~np.eye(len(self._languages), dtype=bool)
+        if self._config.image_share:  # an image is in no language: it may stand beside any, never beside itself
+            off_diagonal[-1, :-1] = off_diagonal[:-1, -1] = False
+            if self._pairs[:, -1, -1].any():
+                raise WorkError("ledger: an image was to find itself; please report this bug")
         for kind, meaning in ((MONO, "monolingual"), (CODE_SWITCHED, "code-switched")):
             if self._pairs[kind][off_diagonal].any():
                 raise WorkError(f"ledger: a {meaning} batch held a pair in two languages; please report this bug")
-        if self._pairs[CROSS][~off_diagonal].any():
+        if self._pairs[CROSS].diagonal().any():
             raise WorkError("ledger: a cross-lingual batch held a pair in one language; please report this bug")
         limit = self._largest_deviation_allowed()
         if self._config.sampling == "exact" and self._config_is_plain() and self._deviation > limit:
@@ -124,6 +132,15 @@ class Ledger:
             },
             "pairs": {KINDS[kind]: self._pair_rows(kind) for kind in (CROSS, MULTI) if self._slots[kind]},
             "largest_prefix_deviation": float(self._deviation),
+        } | ({"images": self._image_counts()} if self._config.image_share else {})
+
+    def _image_counts(self) -> dict[str, Any]:
+        """Share asked for, and batches in which captions searched images and images captions."""
+        batch = self._config.batch
+        return {
+            "share": str(self._config.image_share),
+            "captions to images": _plain(self._pairs[:, :, -1].sum() / batch),
+            "images to captions": _plain(self._query[:, -1].sum() / batch),
         }
 
     def _planned_share(self, kind: int) -> str:

@@ -8,6 +8,8 @@ groups at the same steps and differ in languages only, which makes their compari
 A source with one language can only give monolingual batches. Such sources share at most the monolingual share of the
 steps; their batches are placed among the monolingual ones, again by an exact schedule.
 
+Where `image_share` asks for images, they take the places of captions afterwards (images.py); all else stays as it is.
+
 A code-switched batch is a monolingual one here, in one of the languages that a dictionary has words of; the feed
 replaces words (feed/switch.py).
 """
@@ -20,6 +22,7 @@ import numpy as np
 
 from cluster.errors import ConfigError
 from trainer.mixing.config import MixingConfig, SourceShape
+from trainer.mixing.images import ImageSlots
 from trainer.mixing.languages import balanced, ordered_pairs, parallel_languages
 from trainer.mixing.permute import draws, key_of
 from trainer.mixing.ratios import KINDS, Kind
@@ -41,7 +44,7 @@ class GlobalBatch:
     row: np.ndarray
     """(B) int64, row of the source."""
     query_language: np.ndarray
-    """(B) int16, index into the source's languages."""
+    """(B) int16, index into the source's languages; one beyond the last stands for the group's image."""
     passage_language: np.ndarray
     """(B, P) int16, the same; -1 where a slot has fewer than P passages."""
 
@@ -71,6 +74,7 @@ class Plan:
         self.config = config
         self.sources = sources
         self.seed = seed
+        self._images = ImageSlots(config, sources, seed)
         self._orders = [
             RowOrder(source.name, source.num_groups, source.row_group_rows, config.batch, config.window_rows, seed)
             for source in sources
@@ -123,6 +127,8 @@ class Plan:
             else:
                 query[slots] = self._choose("multi", source, counters, languages)
                 passages[slots, :width] = self._parallel(source, counters, width)
+            before = int(moment.slots_before[number])
+            self._images.put(moment.source, int(number), before, slots, query, passages)
         return query, passages
 
     def _one_language(self, kind: Kind, source: SourceShape, slot_counters: np.ndarray) -> np.ndarray:
