@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from cluster.config import build_config
 from cluster.errors import DataError
 from retrieval.datasets import content_fingerprints, read_collection, read_groups, require_inputs
 from retrieval.datasets.miracl import PUBLISHED, MiraclConfig, read_topics
+from retrieval.preparation.keys import text_key
+from retrieval.preparation.leakage import protect
 from retrieval.records import Collection
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "miracl-v1.0"
@@ -80,6 +83,14 @@ def test_candidates_can_be_the_judged_passages_only(folder: Path) -> None:
     assert collection.name == "miracl-dev-judged"
     assert list(collection.passage_ids) == ["miracl/10#0@sw", "miracl/10#1@sw", "miracl/11#2@sw"]
     assert len(relevant(collection)) == 3
+
+
+def test_training_may_not_hold_topics_or_judged_passages_of_the_languages_evaluated(folder: Path) -> None:
+    shutil.rmtree(folder / "miracl-corpus-v1.0-yo")  # not evaluated, so not needed
+    protected = protect(miracl(folder, languages=["sw"]))
+    assert protected.ids == {"sw-1", "sw-7"}
+    # 12#0 is not judged: it is a page of Wikipedia like any other, which training topics search, too.
+    assert protected.passages == {text_key(f"Title {id} in sw") for id in ("10#0", "10#1", "11#2")}
 
 
 def test_training_groups_have_the_irrelevant_passages_as_negatives(tmp_path: Path) -> None:
