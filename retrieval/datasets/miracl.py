@@ -109,6 +109,14 @@ def read_groups(config: MiraclConfig) -> Iterator[Group]:
     return _groups(config)
 
 
+def protected(config: MiraclConfig) -> MiraclConfig:
+    """What must not be trained on: the topics evaluated and the passages judged for them.
+
+    Topics of other languages ask something else, and all other passages are just Wikipedia, which `train` searches too.
+    """
+    return config.model_copy(update={"candidates": "judged"})
+
+
 def read_collection(config: MiraclConfig) -> Collection:
     """Topics against passages (title, then text) of all languages read; relevant are passages with a grade above 0.
 
