@@ -44,7 +44,7 @@ def train_arms(stages: Stages, arms: Sequence[str]) -> list[ResultSet]:
         from trainer.launch import train_encoder
 
         training = stages.config.training
-        with ray_cluster(stages.config.ray, training.cpus_needed, training.gpus_needed):
+        with ray_cluster(stages.config.ray, training.cpus_needed, training.gpus_needed, training.least_share):
             for arm, spec in specs.items():
                 started = time.monotonic()
                 train_encoder(spec, what=f"training {arm}")
@@ -58,7 +58,7 @@ def run(config: RunConfig, root: str | None = None) -> RunResult:
     check(config, root)
     require_evaluation(config.data)
     stages = Stages(config, root)
-    _logger.info("groups: %s", stages.groups.folder)
+    _logger.info("groups: %s", stages.store.where(stages.groups.name))
     train_arms(stages, list(config.all_arms))
     for retriever in stages.retrievers():
         for name in config.data.evaluation:

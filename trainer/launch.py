@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -14,6 +15,7 @@ from trainer.feed.stream import STREAM, make_data_config
 from trainer.worker import TrainSpec, innermost, next_step, run_worker
 
 _POLL_SECONDS = 0.5
+_LINE_SECONDS = 30.0
 _logger = get_logger("train")
 
 
@@ -128,11 +130,16 @@ def _progress_bar(spec: TrainSpec, what: str) -> Iterator[Any]:
     bar = tqdm(total=spec.training.steps, initial=first, desc=what, unit="step", disable=not sys.stderr.isatty())
 
     def follow() -> None:
+        said = time.monotonic()
         while not stop.wait(_POLL_SECONDS):
             with contextlib.suppress(Exception):  # the board goes with the cluster; the bar must not outlive a failure
                 steps, values = ray.get(board.read.remote(), timeout=5)
                 bar.n = max(bar.n, steps)
                 bar.set_postfix({name: _short(value) for name, value in values.items()})
+                if bar.disable and bar.n > first and time.monotonic() - said >= _LINE_SECONDS:
+                    said = time.monotonic()
+                    figures = ", ".join(f"{name} {_short(value)}" for name, value in values.items())
+                    _logger.info("%s: step %d of %d, %s", what, bar.n, spec.training.steps, figures)
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
