@@ -42,11 +42,19 @@ def quiet_environment() -> None:
 
 
 @contextlib.contextmanager
-def ray_cluster(config: RayConfig, cpus_needed: float, gpus_needed: float = 0) -> Iterator[None]:
+def ray_cluster(
+    config: RayConfig, cpus_needed: float, gpus_needed: float = 0, least_share: float = 1
+) -> Iterator[None]:
     """Be connected to a cluster that has the CPUs and GPUs a job needs.
 
     A cluster started here gets as many logical CPUs as the job asks for (they only steer scheduling); a cluster that
-    was there before must have them. GPUs must be there in any case.
+    was there before must have them, or be able to start nodes that have. GPUs must be there in any case.
+
+    Args:
+        config: where Ray runs.
+        cpus_needed: logical CPUs of the job.
+        gpus_needed: GPUs of the job.
+        least_share: part of both that the job makes do with where there are no more.
 
     Raises:
         ConfigError: the cluster cannot be reached, or could never place the job.
@@ -55,7 +63,7 @@ def ray_cluster(config: RayConfig, cpus_needed: float, gpus_needed: float = 0) -
     import ray
 
     if ray.is_initialized():
-        _check_size(cpus_needed, gpus_needed)
+        _check_size(cpus_needed * least_share, gpus_needed * least_share)
         yield
         return
     address = config.address or os.environ.get("RAY_ADDRESS")
@@ -66,7 +74,7 @@ def ray_cluster(config: RayConfig, cpus_needed: float, gpus_needed: float = 0) -
             _join(config, address) if address else _start(config, cpus_needed)
         _quiet_loggers()
         try:
-            _check_size(cpus_needed, gpus_needed)
+            _check_size(cpus_needed * least_share, gpus_needed * least_share)
             yield
         finally:
             ray.shutdown()
@@ -157,10 +165,7 @@ def _as_config_error(address: str | None) -> Iterator[None]:
 
 def _check_size(cpus_needed: float, gpus_needed: float) -> None:
     """Refuse what Ray would wait for without end."""
-    import ray
-
-    available = ray.cluster_resources()
-    cpus, gpus = available.get("CPU", 0), available.get("GPU", 0)
+    cpus, gpus = _most("CPU"), _most("GPU")
     if cpus < cpus_needed:
         raise ConfigError(
             f"training.workers: this job needs {cpus_needed:g} CPUs for workers and feeds, the Ray cluster has "
@@ -171,6 +176,15 @@ def _check_size(cpus_needed: float, gpus_needed: float) -> None:
             f"training.gpus_per_worker: this job needs {gpus_needed:g} GPUs, the Ray cluster has {gpus:g}; set it to 0 "
             "to train on CPUs, lower training.workers, or add nodes"
         )
+
+
+def _most(resource: str) -> float:
+    """How much of a resource the cluster has, or would have with all nodes that its autoscaler may start."""
+    import ray
+    from ray._private.state import state
+
+    possible = state.get_max_resources_from_cluster_config() or {}
+    return max(ray.cluster_resources().get(resource, 0), possible.get(resource, 0))
 
 
 def _quiet_loggers() -> None:

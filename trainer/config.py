@@ -91,6 +91,11 @@ class TrainingConfig(Config):
             )
 
     @property
+    def least_share(self) -> float:
+        """Part of its workers that training makes do with."""
+        return (self.min_workers or self.workers) / self.workers
+
+    @property
     def gpus_needed(self) -> float:
         """GPUs of the workers."""
         return self.workers * self.gpus_per_worker
