@@ -1,26 +1,34 @@
 """Dictionaries from parallel texts, and texts switched by them."""
 
+import json
 import math
 import random
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
+from cluster.config import build_config
 from cluster.errors import DataError
+from cluster.storage import open_store
 from retrieval.datasets import parse_dataset, read_groups
 from retrieval.dictionary import (
     WORD,
     Dictionary,
+    coverage,
+    in_turns,
     induce_dictionary,
     log_likelihood_ratio,
     read_dictionary,
     write_dictionary,
 )
+from retrieval.groups import open_groups
 from retrieval.perturb.code_switching import code_switched, code_switching
 from retrieval.perturb.graphemes import clusters
 from retrieval.perturb.perturbation import perturbed
+from retrieval.prepare import PrepareConfig, prepare
 from retrieval.records import Group, Pair
 
 SQUAD = Path("../shared/data/squad-parallel")
@@ -114,7 +122,45 @@ def test_a_translation_has_its_word_back() -> None:
         assert back.lower() == row["word"]
 
 
+def test_a_paragraph_under_many_questions_counts_once() -> None:
+    """Else two rare words of one paragraph would seem to translate each other."""
+    pairs = {"en": Pair("who", "a heron waded"), "de": Pair("wer", "ein Reiher watete")}
+    others = [Group(f"made/{n}", {"en": Pair("who", "a"), "de": Pair("wer", "ein")}) for n in range(10)]
+    asked = [Group(f"made/q{n}", pairs, passage_id="made/p") for n in range(5)]
+    assert induce_dictionary([*others, *asked], ["en", "de"]).translation("heron", "en", "de") is None
+    apart = [Group(f"made/q{n}", pairs, passage_id=f"made/p{n}") for n in range(5)]
+    assert induce_dictionary([*others, *apart], ["en", "de"]).translation("heron", "en", "de") in ("Reiher", "watete")
+
+
+def test_coverage_by_hand(dictionary: Dictionary) -> None:
+    """Letters of words with another translation: 'Anna' is the same in English and German, not so in Hindi."""
+    only = Dictionary(dictionary.entries.filter(pc.field("target_language") != "hi"))
+    pairs = {"en": Pair("The dog, Anna!", "seven"), "th": Pair("สุนัข", "สุนัข")}
+    groups = [Group("made/1", pairs, passage_id="made/p")] * 2
+    assert coverage(only, groups[:1]) == {"en": 6 / 15, "th": 0.0}
+    assert coverage(dictionary, groups) == {"en": 20 / 25, "th": 0.0}  # the passage once
+
+
+def test_sources_take_turns(tmp_path: Path) -> None:
+    """So that no source is crowded out of the texts that a dictionary is made of."""
+    rows = [
+        {"id": f"{n}", "en": f"word {n}"} | ({"de": f"Wort {n}"} if n % 5 else {"es": f"palabra {n}"})
+        for n in range(40)
+    ]
+    rows += [{"id": f"e{n}", "en": f"alone {n}"} for n in range(9)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    wide = {language: {"query": language, "passage": language} for language in ("en", "de", "es")}
+    fields = {"sources": [{"dataset": "generic", "path": str(path), "id": "id", "wide": wide}], "min_groups": 1}
+    groups = open_groups(prepare(build_config(PrepareConfig, fields), open_store(tmp_path)))
+    assert [len(source.languages) for source in groups.sources].count(1) == 1
+    seconds = ["".join(group.pairs.keys() - {"en"}) for group in in_turns(groups)]
+    assert len(seconds) == 40 and set(seconds[:2]) == {"de", "es"} == set(seconds[14:16])
+    assert set(seconds[16:]) == {"de"}
+
+
 def test_words_are_whole_and_of_scripts_with_spaces() -> None:
+    assert WORD.findall("می\u200cخواهم کتاب‌ها") == ["می\u200cخواهم", "کتاب‌ها"]
     assert WORD.findall("L'été, हिन्दी पढ़ें; 2015 NFL中 ทีม été") == ["L", "été", "हिन्दी", "पढ़ें", "NFL", "été"]
 
 
