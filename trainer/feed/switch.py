@@ -31,7 +31,8 @@ class CodeSwitcher:
     def switched(self, slot: "SlotTexts", step: int) -> "SlotTexts":
         """A slot with words of its query switched, and unless only queries are, of its passages and hard negatives."""
 
-        def mixed(text: str, language: str, *part: str | int) -> str:
+        def mixed(text: str | bytes, language: str, *part: str | int) -> str:
+            assert isinstance(text, str), "the plan puts no images into code-switched slots"
             key = "\0".join(map(str, (self._seed, step, slot.group_id, *part)))
             rng = random.Random(hashlib.blake2b(key.encode()).digest())
             return code_switched(text, language, self._dictionary, rng, share=self._config.share)
