@@ -42,7 +42,7 @@ def _gc(options: argparse.Namespace) -> dict[str, Any]:
     store = open_store(options.root)
     removed = store.collect_garbage(options.hours * 3600, dry_run=options.dry_run)
     verb = "would remove" if options.dry_run else "removed"
-    lines = [f"{verb} {store.where(place)}" for place in removed]
+    lines = [f"{verb} {place}" for place in removed]
     lines.append(f"{verb} {len(removed)} leftover(s) older than {options.hours:g} h under {store.uri}")
     return {"removed": removed, "dry_run": options.dry_run, "text": "\n".join(lines)}
 
