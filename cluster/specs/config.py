@@ -3,21 +3,18 @@
 import ipaddress
 import re
 import zoneinfo
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cluster.config import Config
+from cluster.specs.schedule import checked_schedule
 
 RAY_VERSION = "2.60.0"
 _DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
-_CRON_PART = r"(\*|[0-9]{1,2}(-[0-9]{1,2})?)(/[1-9][0-9]?)?"
-_CRON_FIELD = re.compile(f"{_CRON_PART}(,{_CRON_PART})*")
-CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-"""Least and greatest number of minute, hour, day of month, month, day of week."""
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})")
 _PLAIN_PATH = re.compile(r"(~?/)?[A-Za-z0-9._/@+-]+")
-_PLAIN_URI = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*:[A-Za-z0-9._/:?=&%+~-]+|[A-Za-z0-9._/~-]+")
+_PLAIN_URI = r"^([A-Za-z0-9][A-Za-z0-9+.-]*:[A-Za-z0-9._/:?=&%+~-]+|[A-Za-z0-9._/~-]+)$"
 
 
 def _dns_label(name: str) -> str:
@@ -46,6 +43,12 @@ def _pinned_image(image: str) -> str:
     return image
 
 
+def _somebody_works(provider: Any) -> Any:
+    if provider.gpu is None and provider.cpu is None:
+        raise ValueError("gpu, cpu: both are missing; the head does no work, so give it workers")
+    return provider
+
+
 Label = Annotated[str, AfterValidator(_dns_label)]
 Address = Annotated[str, AfterValidator(_address)]
 PlainPath = Annotated[str, AfterValidator(_plain_path)]
@@ -66,17 +69,8 @@ class NightlyConfig(Config):
 
     @field_validator("schedule")
     @classmethod
-    def _five_fields(cls, schedule: str) -> str:
-        fields = schedule.split()
-        example = "use five fields such as 0 1 * * *"
-        if len(fields) != 5 or not all(_CRON_FIELD.fullmatch(field) for field in fields):
-            raise ValueError(f"is no cron schedule; {example}")
-        for field, (low, high) in zip(fields, CRON_RANGES, strict=True):
-            spans = [part.partition("/")[0].partition("-") for part in field.split(",")]
-            pairs = [(int(first), int(last or first)) for first, _, last in spans if first != "*"]
-            if any(not low <= first <= last <= high for first, last in pairs):
-                raise ValueError(f"has {field} where {low} to {high} are possible; {example}")
-        return schedule
+    def _cron(cls, schedule: str) -> str:
+        return checked_schedule(schedule)
 
     @field_validator("time_zone")
     @classmethod
@@ -187,11 +181,7 @@ class AwsConfig(Config):
             raise ValueError("is the whole world, or nearly; name the network of those who may use SSH")
         return network
 
-    @model_validator(mode="after")
-    def _somebody_works(self) -> Self:
-        if self.gpu is None and self.cpu is None:
-            raise ValueError("gpu, cpu: both are missing; the head does no work, so give it workers")
-        return self
+    _workers = model_validator(mode="after")(_somebody_works)
 
 
 class PodSize(Config):
@@ -271,11 +261,7 @@ class KubernetesConfig(Config):
     redis: RedisConfig | None = None
     """None: a new head pod starts with nothing."""
 
-    @model_validator(mode="after")
-    def _somebody_works(self) -> Self:
-        if self.gpu is None and self.cpu is None:
-            raise ValueError("gpu, cpu: both are missing; the head does no work, so give it workers")
-        return self
+    _workers = model_validator(mode="after")(_somebody_works)
 
 
 Provider = Annotated[MachineConfig | OnPremiseConfig | AwsConfig | KubernetesConfig, Field(discriminator="kind")]
@@ -286,7 +272,7 @@ class ClusterConfig(Config):
 
     name: Label
     """Of the cluster and of all that belongs to it."""
-    root: str = Field(default="runs", min_length=1, pattern=_PLAIN_URI.pattern.join(("^(", ")$")))
+    root: str = Field(default="runs", min_length=1, pattern=_PLAIN_URI)
     """Folder or `s3:` URI that jobs keep everything under; the policies allow this prefix only."""
     provider: Provider
     """Where the machines come from."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from cluster.ray_runtime import LOOPBACK_SWITCH
 from cluster.specs.policy_launcher import LOOPBACK
 from cluster.specs.problems import Problem
 from cluster.specs.secrets import text_problems
@@ -23,6 +24,10 @@ def unit_problems(file: str, text: str) -> Iterator[Problem]:
                 yield Problem(
                     file, "ExecStart", f"--{name} is {options.get(name, 'missing')}; one machine needs 127.0.0.1 only"
                 )
+        if f"Environment={LOOPBACK_SWITCH}=0" not in lines:
+            yield Problem(
+                file, "Environment", f"lacks {LOOPBACK_SWITCH}=0; some of Ray's servers would listen on every address"
+            )
     calls = any(line.startswith("ExecStart=") and re.search(r"/(ray|mixlingual)\s", line) for line in lines)
     modes = [line for line in lines if re.fullmatch(r"Environment=\"?RAY_AUTH_MODE=token\"?", line)]
     if calls and not modes:

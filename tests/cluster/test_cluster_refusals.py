@@ -200,7 +200,8 @@ def test_services_and_secrets_beside_a_cluster() -> None:
         ("--node-ip-address=127.0.0.1 ", "", "ExecStart: --node-ip-address is missing"),
         ("Environment=RAY_AUTH_MODE=token\n", "", "Environment: starts Ray without a token"),
         ("RAY_AUTH_MODE=token", "RAY_AUTH_MODE=disabled", "Environment: starts Ray without a token"),
-        ("[Install]", "Environment=HF_TOKEN=abc\n[Install]", "line 15: gives HF_TOKEN a value in plain text"),
+        ("Environment=RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0\n", "", "Environment: lacks RAY_ENABLE_WINDOWS_OR_OSX_"),
+        ("[Install]", "Environment=HF_TOKEN=abc\n[Install]", "line 16: gives HF_TOKEN a value in plain text"),
     ],
 )
 def test_units(old: str, new: str, line: str) -> None:

@@ -16,9 +16,9 @@ from cluster.config import build_config, load_config
 from cluster.errors import ConfigError
 from cluster.specs.config import ClusterConfig
 from cluster.specs.hints import up_hint
-from cluster.specs.machine import calendar, cron_numbers
 from cluster.specs.problems import walk
 from cluster.specs.render import render, write
+from cluster.specs.schedule import calendar, cron_numbers
 from cluster.specs.schemas import read_crds
 from cluster.specs.validate import validate, validate_texts
 

@@ -14,13 +14,14 @@ from cluster.specs.render import render
 from cluster.specs.schemas import read_crds
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = sorted((ROOT / "jobs" / "configs" / "clusters").glob("*.yaml"))
+FOLDER = ROOT / "cluster" / "specs" / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.yaml"))
 CRDS = ROOT.parent / "shared" / "schemas" / "kuberay-v1.7.0"
 
 
 def example(name: str) -> ClusterConfig:
     """One of the ready-made clusters."""
-    return load_config(ClusterConfig, ROOT / "jobs" / "configs" / "clusters" / f"{name}.yaml")
+    return load_config(ClusterConfig, FOLDER / f"{name}.yaml")
 
 
 @functools.cache
