@@ -111,21 +111,43 @@ def checked(source: ImageSource, where: str) -> bytes:
         DataError: see `encoded` and `decoded`; names the file, or `where` for an image without one.
     """
     if isinstance(source, Path):
-        return _checked_file(source)
+        return _checked_file(source, *_state(source))
     decoded(source, where)
     return source
 
 
-@functools.lru_cache(maxsize=16)  # the captions of one image follow each other
-def _checked_file(path: Path) -> bytes:
+def content_key(source: ImageSource) -> str:
+    """SHA-256 of the encoded image; a file that several groups name is read once.
+
+    Raises:
+        DataError: see `encoded`.
+    """
+    if isinstance(source, Path):
+        return _key_of_file(source, *_state(source))
+    return hashlib.sha256(source).hexdigest()
+
+
+# The captions of one image follow each other, so a few files are enough; one that changes meanwhile is another.
+
+
+@functools.lru_cache(maxsize=16)
+def _checked_file(path: Path, mtime_ns: int, size: int) -> bytes:
     data = encoded(path)
     decoded(data, str(path))
     return data
 
 
-def content_key(source: ImageSource) -> str:
-    """SHA-256 of the encoded image."""
-    return hashlib.sha256(encoded(source)).hexdigest()
+@functools.lru_cache(maxsize=16)
+def _key_of_file(path: Path, mtime_ns: int, size: int) -> str:
+    return hashlib.sha256(encoded(path)).hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        facts = path.stat()
+    except OSError:
+        return 0, 0  # `encoded` says what is wrong with it
+    return facts.st_mtime_ns, facts.st_size
 
 
 def find_images(folder: Path, names: Sequence[str]) -> dict[str, Path]:

@@ -3,7 +3,6 @@
 Two different texts share a key with probability n^2 / 2^65 over n texts: below 10^-4 for 50 million.
 """
 
-import functools
 import hashlib
 
 from retrieval.images import ImageSource, content_key
@@ -20,7 +19,6 @@ def text_key(*parts: str) -> int:
     return int.from_bytes(digest.digest(), "little") or 1
 
 
-@functools.lru_cache(maxsize=16)  # the captions of one image follow each other
 def image_key(image: ImageSource) -> int:
     """Key of an image's encoded content, whatever its file is called."""
     return text_key("image", content_key(image))
