@@ -31,6 +31,7 @@ LANGUAGE_NAMES = {
 }  # fmt: skip
 """The data set names languages in English."""
 PUBLISHED_QUESTIONS = {"train": 7961, "dev": 2672, "test": 13510}
+_PARALLEL = "parallel_questions"
 
 
 class ExamsConfig(BitextConfig):
@@ -109,7 +110,7 @@ def read_questions(config: ExamsConfig) -> list[ExamQuestion]:
             texts = {id: normalise(_as_json(record)) for id, record in of_split.items()}
             check_content(path, NAME, split, texts, PUBLISHED_QUESTIONS[split])
         by_id |= of_split
-    group_of = _groups(_file(config, "parallel_questions"))
+    group_of = _groups(config, _file(config, _PARALLEL))
     questions = [_question(record, group_of.get(id, id)) for id, record in by_id.items()]
     there = sorted({question.language for question in questions})
     chosen = choose_languages(config.languages, there, config.path)
@@ -156,13 +157,12 @@ def _by_language(config: ExamsConfig, questions: list[ExamQuestion]) -> dict[str
     return texts
 
 
-def _groups(path: Path) -> Mapping[str, str]:
+def _groups(config: ExamsConfig, path: Path) -> Mapping[str, str]:
     """Question id -> smallest id of its translations and itself; the file names the translations of each question."""
-    smallest: dict[str, str] = {}
-    for record in read_jsonl(path):
-        for id in record.fields:
-            smallest[id] = min([id, *record.texts(id)])
-    return smallest
+    translations = {id: record.texts(id) for record in read_jsonl(path) for id in record.fields}
+    if not config.excerpt:
+        check_content(path, NAME, _PARALLEL, {id: " ".join(others) for id, others in translations.items()})
+    return {id: min([id, *others]) for id, others in translations.items()}
 
 
 def _splits(config: ExamsConfig) -> tuple[str, ...]:

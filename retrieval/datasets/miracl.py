@@ -12,10 +12,10 @@ from typing import Literal, NamedTuple
 
 from cluster.config import Config
 from cluster.errors import DataError
+from retrieval.datasets.checksums import check_file
 from retrieval.formats.columns import read_columns
 from retrieval.formats.jsonl import read_jsonl
 from retrieval.formats.lines import require_folder
-from retrieval.formats.published import require_published
 from retrieval.language_codes import CanonicalLanguages
 from retrieval.languages import choose_languages
 from retrieval.records import Collection, Group, Pair, PassageRecord, QueryRecord, collection_from
@@ -148,7 +148,7 @@ def read_topics(config: MiraclConfig, language: str) -> Topics:
     topic_file, qrels_file = (_topic_file(config, kind, language) for kind in ("topics", "qrels"))
     if not config.excerpt:
         for kind, path in (("topics", topic_file), ("qrels", qrels_file)):
-            require_published(path, NAME, _file_name(config, kind, language), ORIGIN)
+            check_file(path, NAME, _file_name(config, kind, language), ORIGIN)
     questions: dict[str, str] = {}
     for record in read_columns(topic_file, ("id", "text")):
         id = record.identifier("id")

@@ -18,11 +18,11 @@ from typing import Literal
 from cluster.errors import DataError
 from retrieval.cleaning import normalise
 from retrieval.datasets.bitext import collection_of_sentences, groups_of_sentences
+from retrieval.datasets.checksums import check_file
 from retrieval.datasets.splits import Amount, SplitConfig, ids_of_split
 from retrieval.formats.columns import read_columns
 from retrieval.formats.jsonl import read_jsonl
 from retrieval.formats.lines import require_folder
-from retrieval.formats.published import require_published
 from retrieval.formats.record import Record
 from retrieval.language_codes import CanonicalLanguages
 from retrieval.languages import choose_languages
@@ -223,7 +223,7 @@ def _read_published(config: MtopConfig, language: str, name: str, into: dict[str
 
 def _read_parallel(config: MtopConfig, path: Path) -> Utterances:
     if not config.excerpt:
-        require_published(path, NAME, _PARALLEL_FILE, "github.com/psunlpgroup/XSemPLR, dataset/mtop/dev.json")
+        check_file(path, NAME, _PARALLEL_FILE, "github.com/psunlpgroup/XSemPLR, dataset/mtop/dev.json")
     languages = choose_languages(config.languages, PARALLEL_LANGUAGES, path)
     utterances: dict[str, dict[str, Utterance]] = {language: {} for language in languages}
     for record in read_jsonl(path):

@@ -21,8 +21,8 @@ from retrieval.datasets.captions import (
     groups_of_captions,
     limit_captions,
 )
+from retrieval.datasets.checksums import check_file
 from retrieval.formats.lines import read_lines, require_folder
-from retrieval.formats.published import require_published
 from retrieval.language_codes import canonical_code
 from retrieval.languages import choose_languages
 from retrieval.records import LANGUAGE_CODE, Collection, Group
@@ -136,7 +136,7 @@ def _languages(config: Multi30kConfig) -> dict[str, str]:
 
 def _read(config: Multi30kConfig, path: Path) -> list[str]:
     if not config.excerpt:
-        require_published(path, NAME, path.relative_to(config.path).as_posix().removesuffix(".gz"), ORIGIN)
+        check_file(path, NAME, path.relative_to(config.path).as_posix().removesuffix(".gz"), ORIGIN)
     return [text.rstrip("\r\n") for _, text in read_lines(path)]
 
 

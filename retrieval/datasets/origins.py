@@ -5,16 +5,13 @@ itself was at hand; what comes without one is checked by the data set's reader, 
 counts.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from retrieval.datasets.mkqa import PUBLISHED_SHA256 as MKQA_SHA256
+from retrieval.datasets.checksums import published_digests
 from retrieval.datasets.sib_200 import PUBLISHED_SPLITS as SIB_200_SPLITS
 from retrieval.datasets.tatoeba import PUBLISHED_PAIRS as TATOEBA_LANGUAGES
-from retrieval.formats.published import published_sums
 
 _RAW = "https://raw.githubusercontent.com"
 
@@ -56,33 +53,19 @@ def _at_commit(repository: str, commit: str, path: str) -> str:
 
 def _codes(dataset: str) -> list[str]:
     """The languages whose content is known."""
-    known = json.loads(Path(__file__).with_name("checksums.json").read_text(encoding="utf-8"))[dataset]
-    return sorted(code for code in known if code != "meta")
+    return sorted(code for code in published_digests(dataset) if code != "meta")
 
 
 def _xquad_r() -> Origin:
     commit = "9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c"
-    sums = {
-        "ar": "c52922d3b8ac1ae03ed5ac38647ad59870dca3dda2beefe18ecdc30729acb69d",
-        "de": "16fb0f4bf4916154b585a20c24c66074591c9718a1affe764ff4697572328949",
-        "el": "163fd43ee785a30eb534ae2061e9eaa766a7ee4e8ffce5e4b422480c150f64b6",
-        "en": "7b0954f39297c27a31fef610f0883337dd2907fa8699151dc922afdd0fa12ffe",
-        "es": "f8e836b2d91009c4363e04315f7ede363eedbbb49c67dda60de6c4aa782f58de",
-        "hi": "ea45ba8ae4513d1533b222bebdc02a90bc319c055d3aeea68584a053d2e92872",
-        "ru": "7f4dff853538b9a5fcc28c070b8bb983a5c5d190ac747b8e005a1ada9cab18f1",
-        "th": "c3a041864c3a9fb0b4dd91cfdf99cf36b411b3e704c58a303c97bc6dc786cfe4",
-        "tr": "f3e8c13002bbce154a4578f535f7533cb70f3da08840e6b62735935baec7bd94",
-        "vi": "e35926bf5cc6fc6ecbdfca49467aabeb454f08d152d7818143a906bd31dde995",
-        "zh": "80c2cde7b9c2fb134c303cbb52f2ba396ead9eb0014aec43993543d2ba9e93ed",
-    }
     files = [
         RemoteFile(
-            f"{code}.json",
-            _at_commit("google-research-datasets/lareqa", commit, f"xquad-r/{code}.json"),
-            code,
+            name,
+            _at_commit("google-research-datasets/lareqa", commit, f"xquad-r/{name}"),
+            name.removesuffix(".json"),
             sha256,
         )
-        for code, sha256 in sums.items()
+        for name, sha256 in published_digests("xquad_r").items()
     ]
     return Origin(f"LAReQA {commit[:7]}", "CC BY-SA 4.0", tuple(files))
 
@@ -171,7 +154,7 @@ def _belebele() -> Origin:
 def _multi30k() -> Origin:
     commit = "a3d2e0d26b56f3846f66a952536ffed4e401d05a"
     files = []
-    for path in published_sums("multi30k"):
+    for path in published_digests("multi30k"):
         task, _, name = path.partition("/")
         if name.startswith("image_splits/"):
             files.append(RemoteFile(path, _at_commit("multi30k/dataset", commit, f"data/{path}")))
@@ -203,7 +186,7 @@ def _mkqa() -> Origin:
     # No commit of this repository is known here; the SHA-256 holds the content fast.
     name = "mkqa.jsonl.gz"
     url = f"{_RAW}/apple/ml-mkqa/main/dataset/{name}"
-    return Origin("MKQA 1.0", "CC BY-SA 3.0", (RemoteFile(name, url, sha256=MKQA_SHA256),))
+    return Origin("MKQA 1.0", "CC BY-SA 3.0", (RemoteFile(name, url, sha256=published_digests("mkqa")[name]),))
 
 
 def _xm3600() -> Origin:

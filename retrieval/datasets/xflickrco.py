@@ -9,9 +9,9 @@ from typing import Literal, NoReturn
 
 from cluster.errors import DataError
 from retrieval.datasets.captions import Captions, CaptionsConfig, collection_of_captions, limit_captions
+from retrieval.datasets.checksums import check_file
 from retrieval.formats.jsonl import read_jsonl
 from retrieval.formats.lines import require_folder
-from retrieval.formats.published import require_published
 from retrieval.languages import choose_languages
 from retrieval.records import Collection
 
@@ -74,7 +74,7 @@ def _file(config: XflickrcoConfig, language: str) -> Path:
 def _read(config: XflickrcoConfig, language: str) -> dict[str, tuple[str, ...]]:
     path = _file(config, language)
     if not config.excerpt:
-        require_published(path, NAME, f"test.{language}.jsonl", ORIGIN)
+        check_file(path, NAME, f"test.{language}.jsonl", ORIGIN)
     captions: dict[str, tuple[str, ...]] = {}
     for record in read_jsonl(path):
         image = record.identifier("id")

@@ -2,7 +2,6 @@
 
 record.py     one record, whose fields are read with checks
 lines.py      lines of a text file, plain or gzipped
-published.py  SHA-256 of a file's content against the published one
 columns.py    tab-separated or TREC columns, one record a line -> records
 numbered.py   lines that begin with their number, by number, without holding their texts
 jsonl.py      one JSON object a line -> records

@@ -106,9 +106,15 @@ def test_a_digest_depends_on_ids_and_texts_and_not_on_their_form() -> None:
 
 
 def test_content_of_another_part_is_named() -> None:
-    with pytest.raises(DataError, match="f.txt: holds 2 texts, expected 3: cut short, or another release"):
+    with pytest.raises(
+        DataError, match="f.txt: .* SHA-256 .*: holds 2 texts, expected 3: cut short, or another release"
+    ):
         check_content("f.txt", "sib_200", "eng_Latn", {"1": "a", "2": "b"}, 3)
-    with pytest.raises(DataError, match=r"f.txt: its content has SHA-256 [0-9a-f]{12}\.\.\., expected [0-9a-f]{12}"):
+    with pytest.raises(DataError, match=r"f.txt: its content has SHA-256 [0-9a-f]{12}…, expected [0-9a-f]{12}"):
         check_content("f.txt", "sib_200", "eng_Latn", {"1": "a"}, 1)
     check_content("f.txt", "sib_200", "no such part", {"1": "a"}, 1)
+    with pytest.raises(
+        DataError, match="f.txt: holds 1 texts, expected 2: cut short, or another release; fetch sib_200"
+    ):
+        check_content("f.txt", "sib_200", "no such part", {"1": "a"}, 2)
     assert len(set(published_digests("sib_200").values())) == 206

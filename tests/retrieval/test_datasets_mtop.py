@@ -165,7 +165,7 @@ def test_lines_of_another_form_are_refused(tmp_path: Path, old: str, new: str, s
 def test_files_that_are_not_the_published_ones_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train\.txt: holds 4 utterances, expected 15667: cut short"):
         read_collection(mtop(write_published(tmp_path / "tsv"), excerpt=False))
-    with pytest.raises(DataError, match=r"jsonl: its content has SHA-256 \w+…, expected \w+…: incomplete"):
+    with pytest.raises(DataError, match=r"jsonl: its content has SHA-256 \w+…, expected \w+…: cut short, changed"):
         read_collection(mtop(write_parallel(tmp_path), excerpt=False))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty: holds neither dev"):
