@@ -11,6 +11,7 @@ from cluster.ray_runtime import RayConfig
 from cluster.storage.storage_config import StorageConfig
 from retrieval.datasets import AnyDataset
 from retrieval.encoder.config import EncoderConfig
+from retrieval.index.config import IndexConfig, ServiceConfig
 from retrieval.languages import Languages
 from retrieval.perturb.names import PerturbationName
 from trainer.config import TrainingConfig
@@ -97,6 +98,10 @@ class RunConfig(Config):
     """Name -> mix: each is trained from the same start on the same groups. Empty = one arm with `mixing.mix`."""
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    index: IndexConfig = IndexConfig()
+    """How `mixlingual index` arranges the passages of a collection."""
+    search: ServiceConfig = ServiceConfig()
+    """How it spreads and asks them."""
     ray: RayConfig = RayConfig()
 
     @model_validator(mode="after")
@@ -114,9 +119,13 @@ class RunConfig(Config):
         return {name: self.mixing.model_copy(update={"mix": mix}) for name, mix in self.arms.items()}
 
 
+_NOT_IN_A_RUN = ("root", "storage", "index", "search", "ray")
+"""Where things are kept, and what `run` does not read."""
+
+
 def plain_config(config: RunConfig) -> dict[str, Any]:
-    """The configuration as it is stored with results; where things are kept is not part of it."""
-    return {name: value for name, value in to_plain(config).items() if name not in ("root", "storage", "ray")}
+    """The configuration as it is stored with a run's results."""
+    return {name: value for name, value in to_plain(config).items() if name not in _NOT_IN_A_RUN}
 
 
 # Settings of where and how fast, which leave the result as it is (up to the rounding of sums).

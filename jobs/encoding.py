@@ -1,4 +1,8 @@
-"""A collection's texts -> vectors: all of them into two files and back, some queries anew, or against the clock."""
+"""A collection's texts -> vectors: all of them into files and back, some queries anew, or against the clock.
+
+queries/vectors.npy      in the order of the collection's queries
+passages/                in the order of its passages, which is by language: what an index searches (vector_files)
+"""
 
 import functools
 from pathlib import Path
@@ -9,6 +13,7 @@ import numpy as np
 from jobs.config import EvaluationConfig
 from retrieval.encode import encode_side, encode_texts, read_vectors, write_vectors
 from retrieval.encoder.folder import load_encoder
+from retrieval.index.vector_files import open_vector_files, write_vector_files
 from retrieval.records import Collection
 
 QUERIES, PASSAGES = "queries", "passages"
@@ -33,8 +38,16 @@ def write_collection_vectors(folder: Path, encoder: Path, collection: Collection
             precision=options.precision,
             progress=True,
         )
-        (folder / part).mkdir()
-        write_vectors(folder / part, vectors)
+        if part == QUERIES:
+            write_vectors(folder / part, vectors)
+        else:
+            counts = np.diff(collection.language_bounds).tolist()
+            write_vector_files(folder / part, collection.languages, counts, [vectors], vectors.shape[1])
+
+
+def encode_query(encoder: Path, text: str, language: str, options: EvaluationConfig) -> np.ndarray:
+    """Vector of one query, (1, D)."""
+    return _encode_with(encoder, options)([text], "query", [language])
 
 
 def encode_queries(encoder: Path, collection: Collection, rows: np.ndarray, options: EvaluationConfig) -> np.ndarray:
@@ -55,8 +68,9 @@ def measure_throughput(
 
 
 def read_collection_vectors(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors of the queries (Q, D) and of the passages (P, D), memory-mapped."""
-    return read_vectors(folder / QUERIES), read_vectors(folder / PASSAGES)
+    """Vectors of the queries (Q, D) and of the passages (P, D); memory-mapped, the passages where one part has all."""
+    passages = open_vector_files(folder / PASSAGES)
+    return read_vectors(folder / QUERIES), passages.read(0, passages.num_rows)
 
 
 def _encode_with(encoder: Path, options: EvaluationConfig, progress: bool = False) -> Any:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from retrieval.perturb.perturbation import Perturbation
     from retrieval.robustness import PerturbedQueries
 
+VECTORS_LAYOUT = 2
+"""Raised when vectors are written in another form."""
 _logger = get_logger("evaluation")
 
 
@@ -51,6 +53,7 @@ class EvaluationStage:
         identity: dict[str, Any] = {
             "stage": "encode",
             "version": VERSION,
+            "layout": VECTORS_LAYOUT,
             "encoder": encoder.name,
             "precision": precision,
         }
