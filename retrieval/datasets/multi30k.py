@@ -18,7 +18,9 @@ from retrieval.datasets.captions import (
     Captions,
     CaptionsConfig,
     collection_of_captions,
+    files_of_images,
     groups_of_captions,
+    image_files,
     limit_captions,
 )
 from retrieval.datasets.checksums import check_file
@@ -54,21 +56,21 @@ class Multi30kConfig(CaptionsConfig):
 
 def input_files(config: Multi30kConfig) -> list[Path]:
     """The files that are read."""
-    return [
-        _images_file(config),
-        *(path for code in _languages(config).values() for path in _caption_files(config, code)),
-    ]
+    captions = [path for code in _languages(config).values() for path in _caption_files(config, code)]
+    return [_images_file(config), *captions, *files_of_images(config, read_captions)]
 
 
 def read_groups(config: Multi30kConfig) -> Iterator[Group]:
     """Groups of the split's captions; see `groups_of_captions`."""
-    return groups_of_captions(NAME, read_captions(config))
+    captions = read_captions(config)
+    return groups_of_captions(NAME, captions, image_files(config, captions))
 
 
 def read_collection(config: Multi30kConfig) -> Collection:
     """Every caption of the split against all captions; see `collection_of_captions`."""
     name = f"{NAME}-{config.task}-{config.split}"
-    return collection_of_captions(NAME, name, read_captions(config), config.own_text)
+    captions = read_captions(config)
+    return collection_of_captions(NAME, name, captions, config.own_text, config.search, image_files(config, captions))
 
 
 def read_captions(config: Multi30kConfig) -> Captions:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from cluster.errors import DataError
-from retrieval.datasets.captions import Captions, CaptionsConfig, collection_of_captions, limit_captions
+from retrieval.datasets.captions import (
+    Captions,
+    CaptionsConfig,
+    collection_of_captions,
+    files_of_images,
+    image_files,
+    limit_captions,
+)
 from retrieval.datasets.checksums import check_file
 from retrieval.formats.jsonl import read_jsonl
 from retrieval.formats.lines import require_folder
@@ -32,7 +39,8 @@ class XflickrcoConfig(CaptionsConfig):
 
 def input_files(config: XflickrcoConfig) -> list[Path]:
     """The files that are read."""
-    return [_file(config, language) for language in _languages(config)]
+    captions = [_file(config, language) for language in _languages(config)]
+    return captions + files_of_images(config, read_captions)
 
 
 def read_groups(config: XflickrcoConfig) -> NoReturn:
@@ -44,7 +52,8 @@ def read_groups(config: XflickrcoConfig) -> NoReturn:
 
 def read_collection(config: XflickrcoConfig) -> Collection:
     """Every caption against all captions; see `collection_of_captions`."""
-    return collection_of_captions(NAME, NAME, read_captions(config), config.own_text)
+    captions = read_captions(config)
+    return collection_of_captions(NAME, NAME, captions, config.own_text, config.search, image_files(config, captions))
 
 
 def read_captions(config: XflickrcoConfig) -> Captions:
