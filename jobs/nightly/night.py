@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from cluster.errors import EXIT_OK, EXIT_REGRESSION
 from cluster.logs import get_logger
 from cluster.storage import Store, open_store, write_result_set
-from cluster.storage.lease import Lease, LeaseHeldError, acquire_lease
+from cluster.storage.lease import Lease, LeaseHeldError, LeaseLostError, acquire_lease
 from jobs.catalogue import VERDICT, nights, read_night, read_run
 from jobs.check import check, require_evaluation
 from jobs.comparison import Compared, compare_runs
@@ -66,17 +66,35 @@ def run_night(
     require_evaluation(config.run.data)
     check_nightly(config)
     store = open_store(root or config.run.root, config.run.storage)
-    try:
-        lease = acquire_lease(store, NIGHTLY_LEASE, config.lease_seconds, wait_seconds)
-    except LeaseHeldError as error:
-        return NightResult(None, f"another start is at it: {error}", EXIT_OK)
-    try:
-        day, begun = begin(store, config, now(), asked)
-        night = read_night(store, day) or _work(store, config, root, day, begun, lease, now)
-        if is_unfinished(store, day):
-            _make_known(store, config, night, lease)
-    finally:
-        lease.release()
+    for last in (False, False, True):
+        try:
+            lease = acquire_lease(store, NIGHTLY_LEASE, config.lease_seconds, wait_seconds)
+        except LeaseHeldError as error:
+            return NightResult(None, f"another start is at it: {error}", EXIT_OK)
+        try:
+            return _under_lease(store, config, root, asked, lease, now)
+        except LeaseLostError as error:
+            # Perhaps only because this machine stood still: what was done is found done.
+            if last:
+                raise
+            _logger.warning("%s; trying to go on under another one", error)
+        finally:
+            lease.release()
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _under_lease(
+    store: Store,
+    config: NightlyConfig,
+    root: str | None,
+    asked: date | None,
+    lease: Lease,
+    now: Callable[[], datetime],
+) -> NightResult:
+    day, begun = begin(store, config, now(), asked)
+    night = read_night(store, day) or _work(store, config, root, day, begun, lease, now)
+    if is_unfinished(store, day):
+        _make_known(store, config, night, lease)
     code = EXIT_OK if is_good(night, config.accepted) else EXIT_REGRESSION
     return NightResult(night, store.where(f"{night_name(day)}/verdict.md"), code)
 
@@ -96,6 +114,8 @@ def _work(
         record = _run(store, config, root, day, baseline)
         night = judged(store, config, day, record, baseline, begun, now())
         publish(store, night, lease.check)
+    except LeaseLostError:
+        raise
     except Exception as error:
         text = f"Night of {day}: failed: {' '.join(str(error).split()) or type(error).__name__}"
         post(config.webhook_variable, {"text": text, "date": day.isoformat(), "outcome": "failed"})
