@@ -13,6 +13,7 @@ from retrieval.datasets import AnyDataset
 from retrieval.encoder.config import EncoderConfig
 from retrieval.index.config import IndexConfig, ServiceConfig
 from retrieval.languages import Languages
+from retrieval.mining.config import MiningConfig
 from retrieval.perturb.names import PerturbationName
 from trainer.config import TrainingConfig
 from trainer.mixing.config import MixingConfig
@@ -76,6 +77,13 @@ class EvaluationConfig(Config):
         return names
 
 
+class RunMiningConfig(MiningConfig):
+    """Hard negatives for the training groups, by an encoder that was trained without any."""
+
+    arm: str
+    """Whose encoder mines; it is trained first, on the groups as they are. `untrained` takes the one to start from."""
+
+
 class RunConfig(Config):
     """A whole run: prepare, train one encoder per arm, evaluate, report."""
 
@@ -97,6 +105,8 @@ class RunConfig(Config):
     arms: dict[Name, Mix] = Field(default={})
     """Name -> mix: each is trained from the same start on the same groups. Empty = one arm with `mixing.mix`."""
     training: TrainingConfig = TrainingConfig()
+    mining: RunMiningConfig | None = Field(default=None, exclude_if=lambda mining: mining is None)
+    """Train with mined negatives, `training.feed.hard_negatives` of them per query."""
     evaluation: EvaluationConfig = EvaluationConfig()
     index: IndexConfig = IndexConfig()
     """How `mixlingual index` arranges the passages of a collection."""
@@ -109,6 +119,12 @@ class RunConfig(Config):
         taken = {"BM25", "untrained"} & self.arms.keys()
         if taken:
             raise ValueError(f"arms: '{min(taken)}' is the name of a baseline; call the arm something else")
+        if self.mining is not None:
+            if self.mining.arm not in (*self.all_arms, "untrained"):
+                known = ", ".join([*self.all_arms, "untrained"])
+                raise ValueError(f"mining.arm: there is no '{self.mining.arm}'; there are {known}")
+            if not self.training.feed.hard_negatives:
+                raise ValueError("mining: training.feed.hard_negatives is 0, so no negative would be used; set it")
         return self
 
     @property

@@ -39,9 +39,8 @@ def searching(stages: Stages, arm: str, name: str) -> Iterator["SearchService"]:
     config = stages.config
     vectors = stages.vectors(arm, name).name
     spec = describe_index(stages.store, vectors, PASSAGES, config.index, config.search.shards)
-    actors = config.search.shards * config.search.replicas
     with (
-        ray_cluster(config.ray, actors * config.search.threads, actors * config.search.gpus),
+        ray_cluster(config.ray, config.search.cpus_needed, config.search.gpus_needed),
         SearchService(spec, config.search) as service,
     ):
         yield service
@@ -84,9 +83,7 @@ def find(
     ]
 
 
-def bench(
-    stages: Stages, service: "SearchService", arm: str, name: str, k: int, singles: int = 100
-) -> dict[str, Any]:
+def bench(stages: Stages, service: "SearchService", arm: str, name: str, k: int, singles: int = 100) -> dict[str, Any]:
     """Queries per second in batches and the time of single queries, with the collection's own queries.
 
     Returns:

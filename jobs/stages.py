@@ -1,6 +1,7 @@
 """The stages of a run. Each is named by a fingerprint of its inputs, so what was done is found and never done twice.
 
 prepare     -> groups/<fingerprint>
+mine        -> groups/<fingerprint>        with hard negatives, where they are asked for (jobs/mining_stage.py)
 dictionary  -> dictionaries/<fingerprint>  word translations out of the training groups, where they are asked for
 start       -> encoders/<fingerprint>      the encoder before training
 train       -> encoders/<fingerprint>      one per arm, with telemetry and ledger
@@ -65,14 +66,23 @@ class Stages:
         return prepare(prepared, self.store)
 
     @property
-    def _groups_content(self) -> str:
+    def groups_content(self) -> str:
         """What was prepared, whatever it was prepared beside: another data set to evaluate on retrains nothing."""
-        return fingerprint({name: facts for name, facts in self.groups.files.items() if name.endswith(".parquet")})
+        return _content_of_groups(self.groups)
+
+    @cached_property
+    def training_groups(self) -> ResultSet:
+        """What is trained on: the prepared groups, with hard negatives where they are to be mined."""
+        if self.config.mining is None:
+            return self.groups
+        from jobs.mining_stage import mined_groups
+
+        return mined_groups(self, self.config.mining)
 
     @cached_property
     def dictionary(self) -> ResultSet:
         """Word translations, induced from the training groups and nothing else; induced now if they are not there."""
-        identity = {"stage": "dictionary", "version": VERSION, "groups": self._groups_content}
+        identity = {"stage": "dictionary", "version": VERSION, "groups": self.groups_content} | self.revision
         name = f"dictionaries/{fingerprint(identity)}"
         if not result_set_exists(self.store, name):
             from jobs.code_switching import write_groups_dictionary
@@ -153,7 +163,7 @@ class Stages:
         encoder = self.config.encoder
         identity: dict[str, Any] = {"stage": "start", "version": VERSION, "encoder": to_plain(encoder)}
         if encoder.fresh is not None:
-            identity |= {"groups": self._groups_content} | self.revision
+            identity |= {"groups": self.groups_content} | self.revision
         elif encoder.name_or_path and Path(encoder.name_or_path).is_dir():
             files = sorted(path for path in Path(encoder.name_or_path).rglob("*") if path.is_file())
             identity["encoder"]["name_or_path"] = [file_sha256(path) for path in files]
@@ -192,13 +202,10 @@ class Stages:
 
         training, mixing = self.config.training, self.mixing(arm)
         training.check_batch(mixing.batch)
-        groups = open_groups(self.groups)
+        groups = open_groups(self.training_groups)
         switching = mixing.uses("code_switched")
         usable = self._switchable if switching else None
-        shapes = tuple(
-            SourceShape(s.name, s.languages, s.num_groups, s.row_group_rows, usable, s.has_images)
-            for s in groups.sources
-        )
+        shapes = tuple(SourceShape.of(source, usable) for source in groups.sources)
         plan = Plan(mixing, shapes, self.config.seed)
         plan.batch(0)
         encoder, tokens = load_encoder(self.start.folder / ENCODER_FOLDER)
@@ -219,7 +226,7 @@ class Stages:
             feed=FeedSpec(plan, groups, tokens, training.feed, training.steps, dictionary, pixels),
             training=training,
             validation=self.validation,
-            about=about | {"seed": self.config.seed, "start": self.start.name, "groups": self.groups.name},
+            about=about | {"seed": self.config.seed, "start": self.start.name, "groups": self.training_groups.name},
         )
 
     def mixing(self, arm: str) -> MixingConfig:
@@ -236,7 +243,7 @@ class Stages:
             "stage": "train",
             "version": VERSION,
             "start": self.start.name,
-            "groups": self._groups_content,
+            "groups": _content_of_groups(self.training_groups),
             "mixing": result_deciding_mix(mixing),
             "training": result_deciding(self.config.training),
             "seed": self.config.seed,
@@ -295,6 +302,10 @@ class Stages:
         """Everything that is evaluated: the arms, then the baselines."""
         baselines = {"bm25": BM25, "untrained": UNTRAINED}
         return [*self.config.all_arms, *(baselines[name] for name in self.config.evaluation.baselines)]
+
+
+def _content_of_groups(groups: ResultSet) -> str:
+    return fingerprint({name: facts for name, facts in groups.files.items() if name.endswith(".parquet")})
 
 
 def _shuffled(group: Group) -> str:

@@ -83,3 +83,13 @@ class ServiceConfig(Config):
     """A shard that takes longer for a batch is taken for lost and started again."""
     restarts: int = Field(default=3, ge=0)
     """How often one shard is brought back from its files before the search ends with an error."""
+
+    @property
+    def cpus_needed(self) -> float:
+        """Logical CPUs of all shards."""
+        return self.shards * self.replicas * self.threads
+
+    @property
+    def gpus_needed(self) -> float:
+        """GPUs of all shards."""
+        return self.shards * self.replicas * self.gpus
