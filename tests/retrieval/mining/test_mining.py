@@ -32,7 +32,9 @@ def searching(vectors: np.ndarray, bounds: list[int]):
     return search
 
 
-def miner(config: MiningConfig, corpus: Corpus, passages: dict[str, list[float]], queries: dict[str, list[float]]) -> Miner:
+def miner(
+    config: MiningConfig, corpus: Corpus, passages: dict[str, list[float]], queries: dict[str, list[float]]
+) -> Miner:
     """With vectors by text: of passages in the corpus' order, of queries by their text."""
     vectors = np.float32([passages[text] for texts in corpus.texts for text in texts])
     return Miner(
@@ -48,7 +50,9 @@ def test_negatives_by_hand() -> None:
     groups = [group("a", {"de": "A"}), group("b", {"de": "B"}), group("c", {"de": "C"}), group("d", {"de": "D"})]
     passages = {"A": [1, 0], "B": [0.99, 0], "C": [0.8, 0], "D": [-1, 0]}
     queries = {"a de?": [1, 0], "b de?": [0, 1], "c de?": [-1, 0], "d de?": [1, 0]}
-    found = miner(MiningConfig(per_language=2, ceiling=0.95), corpus_of(groups, ["de"]), passages, queries).mined(groups, ["de"])
+    found = miner(MiningConfig(per_language=2, ceiling=0.95), corpus_of(groups, ["de"]), passages, queries).mined(
+        groups, ["de"]
+    )
     # a: B scores above .95 of A's score, so it may be an answer nobody marked. b: all score 0, as its own passage.
     # c: its own passage scores -.8; a ceiling of .95 of that is -.84, which A and B lie below and D does not.
     # d: its own passage scores -1, the ceiling is -1.05: all others are too good.
@@ -81,7 +85,8 @@ def test_negatives_are_what_looking_at_every_passage_gives(seed: int, queries: s
     rng = np.random.default_rng(seed)
     codes = ["de", "en", "fr"]
     groups = [
-        group(f"g{n}", {code: f"{code} {rng.integers(12)}" for code in codes}, f"p{rng.integers(10)}") for n in range(14)
+        group(f"g{n}", {code: f"{code} {rng.integers(12)}" for code in codes}, f"p{rng.integers(10)}")
+        for n in range(14)
     ]
     corpus = corpus_of(groups, codes)
     passages = {text: (rng.integers(-4, 5, 3) / 4).tolist() for texts in corpus.texts for text in texts}
@@ -89,7 +94,12 @@ def test_negatives_are_what_looking_at_every_passage_gives(seed: int, queries: s
     config = MiningConfig(depth=depth, per_language=kept, ceiling=0.9, queries=queries)
     found = miner(config, corpus, passages, asked).mined(groups, codes)
     for one, mined in zip(groups, found, strict=True):
-        answers = {(c, corpus.text(r, c)) for c in range(3) for r in corpus.answers(one) if corpus.bounds[c] <= r < corpus.bounds[c + 1]}
+        answers = {
+            (c, corpus.text(r, c))
+            for c in range(3)
+            for r in corpus.answers(one)
+            if corpus.bounds[c] <= r < corpus.bounds[c + 1]
+        }
         for number, code in enumerate(codes):
             best: dict[str, float] = {}
             refused = set()
@@ -97,7 +107,7 @@ def test_negatives_are_what_looking_at_every_passage_gives(seed: int, queries: s
                 query = np.float32(asked[f"{one.id} {asker}?"])
                 score = {text: float(query @ np.float32(passages[text])) for text in corpus.texts[number]}
                 true = score[one.pairs[code].passage]
-                order = sorted(corpus.texts[number], key=lambda text: (-score[text], corpus.row(number, text)))  # noqa: B023
+                order = sorted(corpus.texts[number], key=lambda text: (-score[text], corpus.row(number, text)))
                 for text in order[:depth]:
                     if (number, text) not in answers:
                         best[text] = max(score[text], best.get(text, -9.0))
@@ -115,7 +125,14 @@ def test_mined_groups_are_the_same_groups_with_negatives(tmp_path: Path) -> None
     groups = [group(f"g{n}", {code: f"{code} {n}" for code in codes}) for n in range(23)]
     (tmp_path / "plain").mkdir()
     shards = write_shards(tmp_path / "plain", "some", groups, codes, False, 4, 8)
-    facts = {"name": "some", "dataset": "some", "languages": codes, "num_groups": 23, "has_negatives": False, "shards": shards}
+    facts = {
+        "name": "some",
+        "dataset": "some",
+        "languages": codes,
+        "num_groups": 23,
+        "has_negatives": False,
+        "shards": shards,
+    }
     (tmp_path / "plain" / GROUPS_FILE).write_text(json.dumps({"version": 1, "row_group_rows": 4, "sources": [facts]}))
     plain = open_groups(tmp_path / "plain")
     corpus = corpus_of(plain.iter_groups(), codes)
@@ -131,7 +148,9 @@ def test_mined_groups_are_the_same_groups_with_negatives(tmp_path: Path) -> None
         assert before.pairs["en"].passage not in after.pairs["en"].negatives
     assert any(one.pairs["de"].negatives for one in mined.iter_groups())
     document = json.loads((tmp_path / "mined" / GROUPS_FILE).read_text())
-    assert document["mined"]["negatives"] == sum(len(p.negatives) for g in mined.iter_groups() for p in g.pairs.values())
+    assert document["mined"]["negatives"] == sum(
+        len(p.negatives) for g in mined.iter_groups() for p in g.pairs.values()
+    )
 
 
 def test_a_depth_of_nothing_is_refused() -> None:
