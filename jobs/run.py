@@ -114,7 +114,7 @@ def _report_arm(stages: Stages, retriever: str) -> "Arm":
 
     names = list(stages.config.data.evaluation)
     evaluations = {name: stages.evaluation(retriever, name).folder for name in names}
-    perturbed = {
+    perturbed: dict[str, dict[str, Path]] = {
         name: {perturbation: one.folder for perturbation, one in stages.judging.perturbed(retriever, name).items()}
         for name in names
     }
