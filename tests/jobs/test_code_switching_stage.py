@@ -78,6 +78,10 @@ def test_names_of_other_encoders_do_not_know_the_kind(fields: dict[str, Any]) ->
     one, two = stages(fields), stages(fields, mixing=other)
     assert one.trained_name("hybrid") == two.trained_name("hybrid")
     assert one.trained_name("switched") != two.trained_name("switched")
+    again = stages(fields, revision="abc")
+    assert again.dictionary.name != one.dictionary.name and again.dictionary.name in str(
+        again.train_spec("switched").about
+    )
     plain = {
         "mix": {"mono": "1/2", "cross": "1/2"},
         "batch": 96,

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from cluster.config import Config, Share
 from retrieval.images import IMAGE
 from trainer.mixing.ratios import Kind, Knot, Mix
+
+if TYPE_CHECKING:
+    from retrieval.groups import GroupSource
 
 
 class CodeSwitchingConfig(Config):
@@ -60,6 +63,12 @@ class SourceShape:
     """Languages with a dictionary to switch by, as far as this source has them; None = all of its languages."""
     has_images: bool = False
     """Whether its groups have images."""
+
+    @classmethod
+    def of(cls, source: "GroupSource", switchable: tuple[str, ...] | None = None) -> "SourceShape":
+        """The shape of prepared groups of one coverage."""
+        facts = (source.name, source.languages, source.num_groups, source.row_group_rows)
+        return cls(*facts, switchable, source.has_images)
 
     @property
     def contents(self) -> tuple[str, ...]:
