@@ -21,11 +21,11 @@ def up_hint(config: ClusterConfig, folder: Path) -> list[str]:
     at = shlex.quote(str(folder))
     match config.provider:
         case MachineConfig():
-            return [*_TOKEN_FILE, *_machine(config, at), *_submitting(f"http://127.0.0.1:{DASHBOARD_PORT}")]
+            return [*_TOKEN_FILE, *_machine(config, at), *_submitting(config)]
         case OnPremiseConfig():
-            return [*_TOKEN_FILE, *_launcher(at)]
+            return [*_TOKEN_FILE, *_launcher(config, at)]
         case AwsConfig() as provider:
-            return [*_TOKEN_FILE, *_images(at, provider), *_aws(config, provider, at), *_launcher(at)]
+            return [*_TOKEN_FILE, *_images(at, provider), *_aws(config, provider, at), *_launcher(config, at)]
         case KubernetesConfig() as provider:
             return [*_images(at, provider), *_kubernetes(config, provider, at)]
 
@@ -41,21 +41,25 @@ def _machine(config: ClusterConfig, at: str) -> list[str]:
     ]
 
 
-def _launcher(at: str) -> list[str]:
+def _launcher(config: ClusterConfig, at: str) -> list[str]:
     spec = f"{at}/{LAUNCHER}"
     return [
         "# the head, which starts the others; again after every change",
         f"ray up --yes {spec}",
         "# the dashboard, through SSH (leave it running)",
         f"ray dashboard {spec}",
-        *_submitting(f"http://127.0.0.1:{DASHBOARD_PORT}"),
+        *_submitting(config),
         "# the end",
         f"ray down --yes {spec}",
     ]
 
 
-def _submitting(address: str) -> list[str]:
-    return ["# work", f"RAY_AUTH_MODE=token RAY_API_SERVER_ADDRESS={address} ray job list"]
+def _submitting(config: ClusterConfig) -> list[str]:
+    """Handing work in; the head has no CPUs, so that a command that asks for one runs on a worker."""
+    provider = config.provider
+    on_workers = isinstance(provider, OnPremiseConfig) or getattr(provider, "cpu", None) is not None
+    where = f"mixlingual submit --address http://127.0.0.1:{DASHBOARD_PORT}{' --cpus 1' if on_workers else ''}"
+    return ["# work, from a checkout", f"{where} -- run --config YOUR-RUN.yaml --root {shlex.quote(config.root)}"]
 
 
 def _images(at: str, provider: AwsConfig | KubernetesConfig) -> list[str]:
@@ -106,7 +110,7 @@ def _kubernetes(config: ClusterConfig, provider: KubernetesConfig, at: str) -> l
         f"{into} port-forward service/{config.name}-head-svc {DASHBOARD_PORT}",
         f'export RAY_AUTH_MODE=token RAY_AUTH_TOKEN="$({into} get secret {provider.token_name} '
         f"-o jsonpath='{{.data.{TOKEN_KEY}}}' | base64 -d)\"",
-        *_submitting(f"http://127.0.0.1:{DASHBOARD_PORT}"),
+        *_submitting(config),
     ]
     if config.nightly is not None:
         lines += [

@@ -10,11 +10,21 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from specs.clusters import EXAMPLES, crds, document, rendered
+from specs.clusters import EXAMPLES, ROOT, crds, document, rendered
 
 from cluster.config import build_config, load_config
 from cluster.errors import ConfigError
-from cluster.specs.config import ClusterConfig
+from cluster.specs.config import (
+    AwsConfig,
+    AwsGpuNodes,
+    ClusterConfig,
+    GpuPods,
+    KubernetesConfig,
+    MachineConfig,
+    NightlyConfig,
+    OnPremiseConfig,
+    RedisConfig,
+)
 from cluster.specs.hints import up_hint
 from cluster.specs.problems import walk
 from cluster.specs.render import render, write
@@ -220,3 +230,11 @@ def test_a_field_of_cron_is_what_its_steps_reach(one: int, other: int, step: int
         minute for minute in minutes if first <= minute <= last and (minute - first) % step == 0
     }
     assert cron_numbers(f"{first},{last}", 0, 59) == {first, last}
+
+
+def test_the_guide_names_every_field() -> None:
+    guide = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    models = [ClusterConfig, NightlyConfig, RedisConfig, AwsGpuNodes, GpuPods]
+    models += [MachineConfig, OnPremiseConfig, AwsConfig, KubernetesConfig]
+    names = {name for model in models for name in model.model_fields}
+    assert not {name for name in names if not re.search(rf"[`.]{name}`", guide)}

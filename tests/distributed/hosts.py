@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 _PORT = 6379
-_START_SECONDS = 120
+_START_SECONDS = 240
 
 
 def why_not() -> str | None:
@@ -77,6 +77,12 @@ class Host:
                 found.append(psutil.Process(int(pid)))
         return found
 
+    def listening(self) -> list[str]:
+        """Addresses and ports that something here listens on, as `ss` writes them."""
+        command = ["ip", "netns", "exec", self.namespace, "ss", "--no-header", "--listening", "--tcp", "--numeric"]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        return [line.split()[3] for line in lines]
+
     def unplug(self) -> None:
         """Take the network away; nobody is told."""
         _ip("-n", self.namespace, "link", "set", "eth0", "down")
@@ -131,9 +137,9 @@ def start_ray(hosts: Sequence[Host], cpus: Sequence[int], environment: Mapping[s
     head, *others = hosts
     address = f"{head.address}:{_PORT}"
     as_head = ["--head", f"--port={_PORT}", f"--temp-dir={head.ray_folder}", "--include-dashboard=false"]
-    _wait_for_ray([_start_node(head, cpus[0], as_head, environment, logs)])
+    wait_for_ray([_start_node(head, cpus[0], as_head, environment, logs)])
     as_worker = [f"--address={address}"]
-    _wait_for_ray(
+    wait_for_ray(
         [_start_node(host, count, as_worker, environment, logs) for host, count in zip(others, cpus[1:], strict=True)]
     )
     return address
@@ -149,7 +155,8 @@ def _start_node(
     return host.start(command, environment, log), log
 
 
-def _wait_for_ray(nodes: Sequence[tuple[subprocess.Popen[str], Path]]) -> None:
+def wait_for_ray(nodes: Sequence[tuple[subprocess.Popen[str], Path]]) -> None:
+    """Wait until `ray start` has said in its log that it is up."""
     deadline = time.monotonic() + _START_SECONDS
     for process, log in nodes:
         while "Ray runtime started." not in log.read_text():

@@ -2,18 +2,20 @@
 
 import json
 import secrets
+import shlex
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed.hosts import Host, hosts, start_ray, why_not
+from distributed.hosts import Host, hosts, start_ray, wait_for_ray, why_not
 from distributed.training_on_hosts import STEPS, spec_of
+from specs.clusters import rendered
 
 from trainer.worker import next_step
 
-pytestmark = [pytest.mark.ray, pytest.mark.distributed, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.distributed, pytest.mark.slow, pytest.mark.timeout(900)]
 HERE = Path(__file__).resolve().parent
 PATIENCE_SECONDS = 240  # for machines that are busy with other things; alone it takes a quarter of that
 # A host that falls silent is noticed after about 15 seconds instead of a minute; busy machines may start slowly.
@@ -31,9 +33,29 @@ def works_on_training(host: Host) -> bool:
     return any("RayTrainWorker" in " ".join(process.cmdline()) for process in host.processes())
 
 
-def test_a_run_goes_on_when_a_host_is_lost(tmp_path: Path) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def namespaces() -> None:
     if reason := why_not():
         pytest.skip(reason)
+
+
+def test_one_machine_as_rendered_listens_on_loopback_alone(tmp_path: Path) -> None:
+    unit = [line.partition("=")[::2] for line in rendered("1-gpu-machine")["one-gpu-ray.service"].splitlines()]
+    environment = TIMES | dict(value.split("=", 1) for name, value in unit if name == "Environment")
+    ray, *arguments = shlex.split(dict(unit)["ExecStart"])
+    assert ray == "/opt/mixlingual/bin/ray"
+    small = f"--object-store-memory={100 << 20}"
+    arguments = [small if argument.startswith("--object-store-memory=") else argument for argument in arguments]
+    with hosts(1) as (machine,):
+        command = [sys.executable, "-m", "ray.scripts.scripts", *arguments, f"--temp-dir={machine.ray_folder}"]
+        token = {"RAY_AUTH_TOKEN": secrets.token_hex(16)}
+        wait_for_ray([(machine.start(command, environment | token, tmp_path / "ray.log"), tmp_path / "ray.log")])
+        found = [address.rpartition(":") for address in machine.listening()]
+    assert {port for _, _, port in found} >= {"6379", "8265"}
+    assert {address for address, _, _ in found} <= {"127.0.0.1", "[::ffff:127.0.0.1]"}
+
+
+def test_a_run_goes_on_when_a_host_is_lost(tmp_path: Path) -> None:
     environment = TIMES | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(16),

@@ -4,10 +4,13 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
 from distributed.small_run import small_spec
 
+from cluster.errors import ConfigError
 from cluster.ray_runtime import RayConfig, ray_cluster
 from retrieval.encoder.folder import load_encoder
+from trainer.config import TrainingConfig
 from trainer.engine import Engine
 from trainer.feed.stream import BatchMaker
 from trainer.launch import train_encoder
@@ -32,6 +35,27 @@ def spec_of(root: Path) -> TrainSpec:
     return small_spec(root, STEPS, dropout=0.0, **TRAINING)
 
 
+def check_sizes(training: TrainingConfig) -> None:
+    """What this cluster of 8 CPUs takes: as much as it has, or will have, or less where a job makes do with less."""
+    import ray
+    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
+    from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_put
+
+    assert training.cpus_needed == 7 and training.least_share == 0.5
+    here = RayConfig()
+    with ray_cluster(here, cpus_needed=16, least_share=0.5):
+        pass
+    with pytest.raises(ConfigError, match="needs 16 CPUs for workers and feeds, the Ray cluster has 8;"):
+        ray_cluster(here, cpus_needed=16).__enter__()
+    # What an autoscaler writes down when it starts.
+    key = ray._raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY, ray._raylet.GCS_AUTOSCALER_STATE_NAMESPACE
+    group = NodeGroupConfig(name="cpu", resources={"CPU": 4}, max_count=4)
+    _internal_kv_put(key[0], ClusterConfig(node_group_configs=[group]).SerializeToString(), namespace=key[1])
+    with ray_cluster(here, cpus_needed=16):
+        pass
+    _internal_kv_del(key[0], namespace=key[1])
+
+
 def plain_losses(spec: TrainSpec) -> list[float]:
     """The same run in plain steps: one process, no Ray, every batch made on the spot."""
     encoder, tokens = load_encoder(spec.encoder_folder)
@@ -44,7 +68,9 @@ def plain_losses(spec: TrainSpec) -> list[float]:
 
 def main(address: str, root: str, report: str) -> None:
     spec = spec_of(Path(root))
-    with ray_cluster(RayConfig(address=address, worker_logs=True), spec.training.cpus_needed):
+    training = spec.training
+    with ray_cluster(RayConfig(address=address, worker_logs=True), training.cpus_needed, 0, training.least_share):
+        check_sizes(training)
         trained = train_encoder(spec)
     lines = [json.loads(line) for line in trained.path("telemetry.jsonl").read_text().splitlines()]
     ledger = json.loads(trained.path("ledger.json").read_text())
