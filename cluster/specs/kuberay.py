@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 from cluster.specs.aws import DRIVER, DRIVERS_PER_NODE
-from cluster.specs.config import RAY_VERSION, ClusterConfig, KubernetesConfig, NightlyConfig, PodGroup
+from cluster.specs.config import RAY_VERSION, ClusterConfig, KubernetesConfig, NightlyConfig, PodGroup, PodSize
 from cluster.specs.pods import cpu_pod, gpu_pod, head_pod, labels, submitting_pod
 
 API_VERSION = "ray.io/v1"
@@ -51,7 +51,7 @@ def cluster_spec(config: ClusterConfig, provider: KubernetesConfig, stands: bool
         "headGroupSpec": {
             "serviceType": "ClusterIP",
             # Other pods of the cluster must reach it; the network policy keeps everybody else out.
-            "rayStartParams": {"dashboard-host": "0.0.0.0", "num-cpus": "0"},
+            "rayStartParams": {"dashboard-host": "0.0.0.0", "num-cpus": "0"} | _store(provider.head),
             "template": head_pod(config, provider),
         },
         "workerGroupSpecs": _groups(config, provider),
@@ -106,15 +106,19 @@ def _groups(config: ClusterConfig, provider: KubernetesConfig) -> list[dict[str,
 
 
 def _group(name: str, group: PodGroup, parameters: dict[str, str], pod: dict[str, Any]) -> dict[str, Any]:
-    store = {"object-store-memory": str((group.object_store_gib << 30) * 95 // 100)}  # /dev/shm holds a little more
     return {
         "groupName": name,
         "replicas": group.min_pods,
         "minReplicas": group.min_pods,
         "maxReplicas": group.max_pods,
-        "rayStartParams": parameters | store,
+        "rayStartParams": parameters | _store(group),
         "template": pod,
     }
+
+
+def _store(size: PodSize) -> dict[str, str]:
+    """Ray's object store, a little smaller than the pod's /dev/shm."""
+    return {"object-store-memory": str((size.object_store_gib << 30) * 95 // 100)}
 
 
 def _object(

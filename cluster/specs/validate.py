@@ -3,6 +3,7 @@
 Files that are given together count as applied together: a NetworkPolicy in one closes the cluster of another.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from cluster.specs.policy_iam import iam_problems
 from cluster.specs.policy_kubernetes import kubernetes_problems
 from cluster.specs.policy_launcher import launcher_problems
 from cluster.specs.policy_text import dockerfile_problems, unit_problems
-from cluster.specs.problems import Document, Problem, part
+from cluster.specs.problems import Document, Problem, part, walk
 from cluster.specs.render import render
 from cluster.specs.schemas import Schema, closed, launcher_schema, schema_problems
 from cluster.specs.secrets import secret_problems
 
 Crds = dict[tuple[str, str], Schema]
+_MOST_VALUES = 200_000
 _POD_TEMPLATE = ("CronJob", ("spec", "jobTemplate", "spec", "template"))
 _DATA = (".yaml", ".yml", ".json")
 _UNITS = (".service", ".timer")
@@ -154,8 +156,19 @@ def _documents(name: str, text: str) -> list[Document]:
         raise ConfigError(f"{name}: {place}not valid YAML: {getattr(error, 'problem', error)}") from None
     if not found or not all(isinstance(content, dict) for content in found):
         raise ConfigError(f"{name}: is no part of a cluster spec that is known here; {_KNOWN}")
+    _require_bounded(name, found)
     several = len(found) > 1
     return [
         Document(f"{name}#{number} ({content.get('kind', '?')})" if several else name, content)
         for number, content in enumerate(found, 1)
     ]
+
+
+def _require_bounded(name: str, content: Any) -> None:
+    """Refuse what a few lines of YAML aliases expand to without end."""
+    try:
+        if next(itertools.islice(walk(content), _MOST_VALUES, None), None) is None:
+            return
+    except RecursionError:
+        pass
+    raise ConfigError(f"{name}: holds more than {_MOST_VALUES} values, or itself; write YAML aliases out")

@@ -313,6 +313,18 @@ def test_configurations(fields: dict[str, Any], line: str) -> None:
     assert str(error.value).startswith("cluster.yaml: ") and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: &a [*a]",
+        "a0: &a0 [1]\n" + "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)),
+    ],
+)
+def test_aliases_that_expand_without_end_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^x\.yaml: holds more than 200000 values, or itself"):
+        validate_texts({"x.yaml": text}, {})
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "", "a: 1", "a: [", "- x"])
 def test_what_is_no_spec_is_said(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^x\.yaml: (is no part of a cluster spec|line 1 not valid YAML|line 2)"):

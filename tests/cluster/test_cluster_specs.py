@@ -164,6 +164,15 @@ def test_pods_are_unprivileged_bounded_and_probed() -> None:
         assert path.endswith("[submitter]") or container["livenessProbe"]["httpGet"]["path"].endswith("healthz")
 
 
+def test_object_stores_fit_into_shared_memory() -> None:
+    spec = document("64-gpus-kubernetes", "raycluster.yaml")["spec"]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        volumes = {volume["name"]: volume["emptyDir"] for volume in group["template"]["spec"]["volumes"]}
+        assert volumes["shm"]["medium"] == "Memory"
+        shared_memory = int(volumes["shm"]["sizeLimit"].removesuffix("Gi")) << 30
+        assert 0.9 * shared_memory < int(group["rayStartParams"]["object-store-memory"]) < shared_memory
+
+
 def test_gpu_work_keeps_to_gpu_nodes_and_other_work_away_from_them() -> None:
     groups = document("64-gpus-kubernetes", "raycluster.yaml")["spec"]["workerGroupSpecs"]
     gpu, cpu = (group["template"]["spec"] for group in groups)
