@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cluster.auth import MODE, ensure_local_token, require_token, wrong_token
 from cluster.config import Config
-from cluster.errors import ConfigError
+from cluster.errors import ConfigError, WorkError
 
 LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Read by Ray when it is imported: with 0 its processes on a machine listen on 127.0.0.1 alone. See `_on_loopback`."""
@@ -93,14 +93,22 @@ def _start(config: RayConfig, cpus_needed: float) -> None:
     import ray
 
     ensure_local_token()
-    ray.init(
-        address="local",
-        num_cpus=max(os.cpu_count() or 1, int(cpus_needed + 0.999)),
-        object_store_memory=config.object_store_mib << 20,
-        include_dashboard=False,
-        log_to_driver=config.worker_logs,
-        logging_level=logging.ERROR,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=max(os.cpu_count() or 1, int(cpus_needed + 0.999)),
+            object_store_memory=config.object_store_mib << 20,
+            include_dashboard=False,
+            log_to_driver=config.worker_logs,
+            logging_level=logging.ERROR,
+        )
+    except Exception as error:  # of no narrower class
+        if "timed out during startup" not in str(error):
+            raise
+        raise WorkError(
+            "Ray did not start within the half minute it gives itself: this machine is too busy; start the same "
+            "command again to go on"
+        ) from None
 
 
 @contextlib.contextmanager
