@@ -21,7 +21,7 @@ from cluster.ray_runtime import LOOPBACK_SWITCH
 
 BIN = Path(sys.executable).parent
 _START_SECONDS = 240
-_STOP_SECONDS = 60
+_STOP_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _wait_for_dashboard(head: Head, process: subprocess.Popen, output: Path) -> 
 
 
 def _end(head: Head, process: subprocess.Popen) -> None:
-    """Ask the head to end, as a service manager does, and end what is left of it by its ids."""
+    """Ask the head to end, as a service manager does; it takes its time, so what is left soon after is ended by ids."""
     everything = head.processes() if process.poll() is None else []
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
