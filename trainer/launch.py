@@ -124,7 +124,8 @@ def _progress_bar(spec: TrainSpec, what: str) -> Iterator[Any]:
 
     # On the driver's node, as Ray Train's controller: no other node must be lost with it.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    board: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(ProgressBoard).remote()
+    board_class: Any = ray.remote(num_cpus=0)(ProgressBoard)
+    board = board_class.options(scheduling_strategy=here).remote()
     stop = threading.Event()
     first = next_step(spec)
     bar = tqdm(total=spec.training.steps, initial=first, desc=what, unit="step", disable=not sys.stderr.isatty())
