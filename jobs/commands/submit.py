@@ -31,6 +31,9 @@ def add(commands: Commands) -> None:
     )
     submit.add_argument("--cpus", type=float, default=0, metavar="N", help="CPUs of the command's own process")
     submit.add_argument("--gpus", type=float, default=0, metavar="N", help="GPUs of the command's own process")
+    submit.add_argument(
+        "--resource", action="append", default=[], metavar="NAME=N", help="another resource of it (repeatable)"
+    )
     submit.add_argument("--no-wait", action="store_true", help="return as soon as the job is submitted")
     submit.add_argument("--again", action="store_true", help="run it once more although it is done")
     submit.add_argument(
@@ -57,15 +60,15 @@ def _add(commands: Commands, name: str, handler: Callable[..., Any], what: str) 
 def _submit(options: argparse.Namespace) -> dict[str, Any]:
     from jobs.cli import command_names, parse
     from jobs.submission.cluster import Jobs
-    from jobs.submission.work import own_words
+    from jobs.submission.work import job_resources, own_words
 
     words = options.command[1:] if options.command[:1] == ["--"] else options.command
     own = own_words(words, command_names())
     parsed = parse(own) if own else None
+    resources = job_resources(options.cpus, options.gpus, options.resource)
     jobs = Jobs(options.address)
     with tempfile.TemporaryDirectory(prefix="mixlingual-") as scratch:
         work = _work(options, words, own, parsed, Path(scratch) / "package.zip")
-        resources = {"entrypoint_num_cpus": options.cpus or None, "entrypoint_num_gpus": options.gpus or None}
         job, new = jobs.place(work, options.again, resources)
     details = jobs.details(job)
     if not new and details.status.is_terminal():

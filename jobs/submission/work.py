@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from cluster.errors import ConfigError
 from cluster.fingerprint import fingerprint
@@ -97,6 +98,30 @@ def job_environment(wanted: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"--env {name}: not set here; set it, or use --env {name}=value")
         environment[name] = value if separator else os.environ[name]
     return environment
+
+
+def job_resources(cpus: float, gpus: float, others: Sequence[str]) -> dict[str, Any]:
+    """What the command's own process needs, as Ray's `submit_job` takes it; without any it runs on the head.
+
+    Args:
+        others: `NAME=N`, of resources that nodes were given.
+
+    Raises:
+        ConfigError: an amount is none.
+    """
+    given = {"--cpus": f"CPU={cpus}", "--gpus": f"GPU={gpus}"}
+    amounts: dict[str, float] = {}
+    for option, item in [*given.items(), *(("--resource", item) for item in others)]:
+        name, _, amount = item.partition("=")
+        try:
+            amounts[name] = float(amount)
+        except ValueError:
+            amounts[name] = -1.0
+        if not name or not 0 <= amounts[name] < float("inf"):
+            raise ConfigError(f"{option} {item if option == '--resource' else amount}: give an amount, such as 1")
+    needed = {name: amount for name, amount in amounts.items() if amount}
+    fields = {"entrypoint_num_cpus": needed.pop("CPU", None), "entrypoint_num_gpus": needed.pop("GPU", None)}
+    return {name: value for name, value in (fields | {"entrypoint_resources": needed or None}).items() if value}
 
 
 def check_config(options: argparse.Namespace, package: Package) -> None:

@@ -14,7 +14,7 @@ from jobs.submission import package as packing
 from jobs.submission.cluster import dashboard_address, exit_code
 from jobs.submission.follow import _Log
 from jobs.submission.package import Package, checkout_files, pack
-from jobs.submission.work import Work, check_config, check_root, job_environment, job_name, own_words
+from jobs.submission.work import Work, check_config, check_root, job_environment, job_name, job_resources, own_words
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -160,6 +160,21 @@ def test_a_job_gets_the_settings_of_its_root_and_secrets_by_name_alone(monkeypat
         with pytest.raises(ConfigError, match=said) as error:
             job_environment([item])
         assert "a-secret" not in str(error.value)
+
+
+def test_resources_of_the_command() -> None:
+    assert job_resources(0, 0, []) == {}
+    assert job_resources(4, 0.5, ["driver=1", "none=0"]) == {
+        "entrypoint_num_cpus": 4, "entrypoint_num_gpus": 0.5, "entrypoint_resources": {"driver": 1},
+    }  # fmt: skip
+    for cpus, others, said in (
+        (-1, [], "--cpus -1: give an amount"),
+        (0, ["driver"], "--resource driver: give"),
+        (0, ["=1"], "--resource =1: give"),
+        (float("nan"), [], "--cpus nan: give"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            job_resources(cpus, 0, others)
 
 
 def test_a_configuration_must_be_in_the_package() -> None:
