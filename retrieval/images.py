@@ -82,12 +82,8 @@ def decoded(data: bytes, where: str) -> "Image":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on sizes (we set our own limit) and on odd metadata, which we do not read
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise DataError(
-                        f"{where}: an image of {width} x {height} pixels; at most {MAX_PIXELS:,} are unpacked, "
-                        "scale it down"
-                    )
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
                 image.load()
                 upright = ImageOps.exif_transpose(image)
                 if upright.has_transparency_data:
@@ -95,8 +91,8 @@ def decoded(data: bytes, where: str) -> "Image":
                     paper = Image.new("RGBA", with_alpha.size, (255, 255, 255, 255))
                     return Image.alpha_composite(paper, with_alpha).convert("RGB")
                 return upright.convert("RGB")
-    except DataError:
-        raise
+    except Image.DecompressionBombError:  # Pillow has a limit of its own, above ours
+        raise DataError(f"{where}: would unpack to over {MAX_PIXELS:,} pixels; scale it down") from None
     except Exception as error:  # by format and damage: OSError, ValueError, SyntaxError, struct.error, EOFError, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(

@@ -230,6 +230,7 @@ class Engine:
     def _micro_batch(self, inputs: Sequence[np.ndarray], step: int, number: int, texts: bool) -> MicroBatch:
         """Texts or images as tensors; for none of them, one to go through in their place and to be forgotten."""
         seed = int(np.random.SeedSequence([self.seed, step, rank(), number]).generate_state(1, np.uint64)[0])
+        arrays: tuple[np.ndarray, ...]
         if texts:
             arrays = pad(inputs or [np.zeros(1, dtype=np.int64)], self.pad_id)
         else:
@@ -285,7 +286,7 @@ class _MicroBatchEncoder(torch.nn.Module):
 
     def __init__(self, encoder: torch.nn.Module) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder: Any = encoder
 
     def forward(self, micro_batches: Sequence[MicroBatch]) -> torch.Tensor:
         vectors = []

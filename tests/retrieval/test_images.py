@@ -59,9 +59,9 @@ def bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("side", [int(MAX_PIXELS**0.5) + 1, 60_000, 2**31 - 1])
+@pytest.mark.parametrize("side", [int(MAX_PIXELS**0.5) + 1, 60_000, 2**30])
 def test_an_image_that_would_unpack_to_gigabytes_is_refused_by_its_header(side: int) -> None:
-    with pytest.raises(DataError, match=r"^photo\.png: an image of|^photo\.png: not a whole image"):
+    with pytest.raises(DataError, match=r"^photo\.png: would unpack to over 67,108,864 pixels; scale it down$"):
         decoded(bomb(side), "photo.png")
 
 

@@ -87,7 +87,7 @@ def test_vectors_are_those_of_the_library_projected(tmp_path: Path, texts: list[
 def test_pixels_are_the_image_processors_own_to_the_last_bit(tmp_path: Path) -> None:
     clip_folder(tmp_path)
     pixels, processor = read_pixels(tmp_path), CLIPImageProcessorPil.from_pretrained(tmp_path)
-    for image in [*IMAGES, png(32, 32), png(33, 1000), png(7, 9)]:
+    for image in [*IMAGES, png(32, 32), png(33, 1000), png(1000, 33), png(7, 9)]:
         unnormalised = processor(Image.open(io.BytesIO(image)), do_normalize=False, do_rescale=False)["pixel_values"][0]
         np.testing.assert_array_equal(pixels.encode(image, "-").transpose(2, 0, 1), unnormalised)
 
