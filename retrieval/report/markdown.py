@@ -88,5 +88,5 @@ def _table(table: Table, places: Sequence[int], with_detail: bool = False) -> li
 
 
 def _cell(cell: Cell) -> str:
-    text = escaped(cell.text) if isinstance(cell.value, str) else cell.text
+    text = escaped(cell.text) if cell.words or isinstance(cell.value, str) else cell.text
     return _MARKS[cell.mark].format(text) + (f" ({cell.interval})" if cell.interval else "")

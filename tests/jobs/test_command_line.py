@@ -221,13 +221,13 @@ def test_prepare_prints_what_there_is_now(job: Path, tmp_path: Path) -> None:
     counts = ["train train: 120 groups in 4 languages", *(f"  {code}  120 groups" for code in ("de", "en", "es", "id"))]
     assert again.stdout.splitlines()[:6] == [str(folder), *counts]
     assert again.stdout.splitlines()[6:8] == [
-        "validation validation: 80 queries, 40 passages in 4 languages",
-        "  de  20 queries, 10 passages",
+        "validation validation: 80 queries, 80 passages in 4 languages",
+        "  de  20 queries, 20 passages",
     ]
     assert [(one["role"], one["name"]) for one in result["data_sets"]] == [
         ("train", "train"), ("validation", "validation"), ("evaluation", "test"),
     ]  # fmt: skip
-    assert result["data_sets"][2]["languages"]["en"] == {"queries": 30, "passages": 15}
+    assert result["data_sets"][2]["languages"]["en"] == {"queries": 30, "passages": 30}
     assert "already prepared" in again.stderr
 
 
