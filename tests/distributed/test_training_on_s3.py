@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from distributed.small_run import pairs_fields, small_spec, write_pairs
+from distributed.small_run import pairs_fields, small_plan, small_spec, write_pairs
 from object_stores.servers import BUCKET, CREDENTIALS, client, moto_server
 
 from cluster.config import build_config
 from cluster.ray_runtime import RayConfig, ray_cluster
 from cluster.storage import Store, open_result_set, open_store, write_result_set
+from jobs.code_switching import stored_dictionary
+from retrieval.dictionary import dictionary_of, write_dictionary
 from retrieval.encoder.folder import load_encoder
 from retrieval.groups import open_groups
 from retrieval.prepare import PrepareConfig, prepare
@@ -67,8 +69,14 @@ def spec_on(store: Store, folder: Path, steps: int, workers: int = 1) -> TrainSp
     )
 
 
-def test_feeds_fetch_the_groups_where_there_is_no_copy(driver: Store, worker_cache: Path, tmp_path: Path) -> None:
+def test_feeds_fetch_what_they_read_where_there_is_no_copy(driver: Store, worker_cache: Path, tmp_path: Path) -> None:
     spec = spec_on(driver, tmp_path, steps=4)
+    groups = spec.feed.groups
+    with write_result_set(driver, "dictionaries/one", {}) as staged:
+        write_dictionary(staged, dictionary_of(groups))
+    dictionary = stored_dictionary(open_result_set(driver, "dictionaries/one"))
+    plan = small_plan(groups, {"mono": 0.5, "code_switched": 0.5}, granularity="slot")
+    spec = dataclasses.replace(spec, feed=dataclasses.replace(spec.feed, plan=plan, dictionary=dictionary))
     expected = BatchMaker(spec.feed, rank=0, world_size=1).make(2)
     assert not spec.feed.groups.here().folder.is_relative_to(tmp_path / "driver"), "a worker knows the URI alone"
     shutil.rmtree(tmp_path / "driver")
