@@ -7,6 +7,7 @@ first, so nothing is ever seen half deleted. What is condemned is noted beforeha
 next.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ NOTE = ".prune"
 _DELETED_IN_ORDER = ("nightly", "runs", "evaluations", "throughput", "vectors", "encoders", "dictionaries", "groups")
 _MADE_BY_ENCODERS = ("vectors/", "throughput/")
 _UNDER_WAY = "training"
+_LARGEST_LEDGER_BYTES = 16 << 20
 _GARBAGE_SECONDS = 24 * 3600.0
 _logger = get_logger("prune")
 
@@ -120,10 +122,23 @@ def _contents(store: Store) -> _Contents:
     found = {name: manifest(store, name) for name in names}
     return _Contents(
         names=names,
-        uses={name: frozenset(_texts(fields["about"])) & names - {name} for name, fields in found.items()},
+        uses={name: frozenset(_named(store, name, fields)) & names - {name} for name, fields in found.items()},
         stage={name: str(fields["about"].get("stage")) for name, fields in found.items()},
         bytes={name: sum(int(file["bytes"]) for file in fields["files"].values()) for name, fields in found.items()},
     )
+
+
+def _named(store: Store, name: str, fields: dict[str, Any]) -> Iterator[str]:
+    """Texts that may be names of other result sets; those of other commands (studies) are looked for in files too."""
+    yield from _texts(fields["about"])
+    if name.partition("/")[0] in (*_DELETED_IN_ORDER, _UNDER_WAY):
+        return
+    for file, facts in fields["files"].items():
+        if file.endswith((".json", ".jsonl")) and int(facts["bytes"]) <= _LARGEST_LEDGER_BYTES:
+            content = store.read_bytes(f"{name}/{file}")
+            for document in content.splitlines() if file.endswith(".jsonl") else [content]:
+                with contextlib.suppress(ValueError):
+                    yield from _texts(json.loads(document))
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -55,8 +55,9 @@ def _filled(root: str) -> str:
     for day, revision, quality in ((1, "a", GOOD), (2, "b", GOOD), (5, "c", WORSE), (6, "d", WORSE)):
         write_night(store, date(2026, 1, day), write_run(store, revision, {"hybrid": quality}))
     write_index(store)
-    with write_result_set(store, "studies/0123", {"trials": [_evaluation(store, "nightly/2026-01-01")]}) as study:
-        (study / "x").write_text("x")
+    with write_result_set(store, "studies/0123", {"stage": "study"}) as study:
+        trials = [{"trial": 1, "evaluation": _evaluation(store, "nightly/2026-01-01")}, {"trial": 2}]
+        (study / "trials.jsonl").write_text("\n".join(map(json.dumps, trials)))
     return root
 
 
