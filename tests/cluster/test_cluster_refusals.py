@@ -72,7 +72,7 @@ def without_token(spec: Any) -> None:
         (AWS, node(MetadataOptions={}), r"node_config\.MetadataOptions\.HttpTokens: is not 'required'"),
         (
             AWS,
-            node(BlockDeviceMappings=[{"Ebs": {"VolumeSize": 9}}]),
+            node(BlockDeviceMappings=[{"Ebs": {"Encrypted": False}}]),
             r"BlockDeviceMappings: does not encrypt the disk",
         ),
         (

@@ -247,3 +247,11 @@ def test_the_guide_names_every_field() -> None:
     models += [MachineConfig, OnPremiseConfig, AwsConfig, KubernetesConfig]
     names = {name for model in models for name in model.model_fields}
     assert not {name for name in names if not re.search(rf"[`.]{name}`", guide)}
+
+
+def test_images_are_built_from_what_a_checkout_has() -> None:
+    for flavour in ("cpu", "gpu"):
+        text = rendered("8-gpus-aws")[f"Dockerfile.{flavour}"]
+        copied = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY ") and "--from" not in line]
+        assert all((ROOT / source).exists() for sources in copied for source in sources)
+        assert f"'.[{flavour}]'" in text
