@@ -156,14 +156,13 @@ class Engine:
         rows = [*of_texts, *of_images]
 
         def encode(numbers: Sequence[int]) -> torch.Tensor:
-            chosen = ([inputs[row] for row in rows[number]] for number in numbers)
-            texts = [number < len(of_texts) for number in numbers]
-            places = zip(numbers, texts, strict=True)
+            of_tower = {number: number < len(of_texts) for number in numbers}
             micro_batches = [
-                self._micro_batch(one, batch.step, *place) for one, place in zip(chosen, places, strict=True)
+                self._micro_batch([inputs[row] for row in rows[number]], batch.step, number, texts)
+                for number, texts in of_tower.items()
             ]
-            absent = [tower for tower in self._towers if tower not in texts]
-            return self._engine([*micro_batches, *(self._micro_batch([], 0, 0, tower) for tower in absent)])
+            absent = [texts for texts in self._towers if texts not in of_tower.values()]
+            return self._engine([*micro_batches, *(self._micro_batch([], 0, 0, texts) for texts in absent)])
 
         forward = VectorPass(encode, rows, self.config.gradient_caching)
         outcome = global_loss(forward.vectors, batch, self.loss_config)
