@@ -96,8 +96,9 @@ class EvaluationStage:
 
     def judged(self, arm: str, name: str) -> list[ResultSet]:
         """Everything that says how an arm does on a collection: as it is, under perturbations, how fast."""
+        found = [self.evaluation(arm, name), *self.perturbed(arm, name).values()]
         speed = self.throughput(arm, name)
-        return [self.evaluation(arm, name), *self.perturbed(arm, name).values(), *([speed] if speed else [])]
+        return [*found, speed] if speed else found
 
     def perturbed(self, arm: str, name: str) -> dict[PerturbationName, ResultSet]:
         """How an arm does under each perturbation of `evaluation.perturbations`, by its name."""
