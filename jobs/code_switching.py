@@ -25,7 +25,8 @@ _logger = get_logger("code-switching")
 
 def write_groups_dictionary(folder: Path, groups: "PreparedGroups") -> None:
     """Induce a dictionary from prepared groups and write it, with its coverage of them."""
-    from retrieval.dictionary import coverage, dictionary_of, in_turns, write_dictionary
+    from retrieval.dictionary import write_dictionary
+    from retrieval.dictionary_of_groups import coverage, dictionary_of, in_turns
 
     dictionary = dictionary_of(groups)
     write_dictionary(folder, dictionary)

@@ -27,7 +27,6 @@ import regex
 
 from cluster.errors import DataError
 from cluster.storage import open_store
-from retrieval.groups import PreparedGroups
 from retrieval.records import Group
 
 if TYPE_CHECKING:
@@ -40,9 +39,7 @@ LEAST_SCORE = 10.83
 _UNSPACED = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Han}\p{Hiragana}\p{Katakana}\p{Tibetan}"
 # Persian and Indic spelling joins parts of a word by U+200C and U+200D.
 WORD = regex.compile(rf"[\p{{L}}--[{_UNSPACED}]][\p{{L}}\p{{M}}\u200c\u200d--[{_UNSPACED}]]*", regex.V1)
-_LETTER = regex.compile(r"\p{L}")
 _WORDS_AT_ONCE = 2048
-_MOST_LANGUAGES = 24
 _SCHEMA = pa.schema(
     {
         "source_language": pa.string(), "target_language": pa.string(), "word": pa.string(),
@@ -107,7 +104,7 @@ def induce_dictionary(
         least_texts: words that meet in fewer texts are not taken for translations.
     """
     texts = _TextsOfWords(languages, max_words_per_text)
-    for part in itertools.islice(_parallel_texts(groups), max_texts):
+    for part in itertools.islice(parallel_texts(groups), max_texts):
         texts.add(part)
     vocabularies = {language: texts.vocabulary(language, max_words) for language in languages}
     rows: list[pa.Table] = []
@@ -117,40 +114,6 @@ def induce_dictionary(
             rows += _both_directions(first, second, vocabularies, *found)
     entries = pa.concat_tables([_SCHEMA.empty_table(), *rows])
     return Dictionary(entries.sort_by([(name, "ascending") for name in _SCHEMA.names[:3]]).combine_chunks())
-
-
-def dictionary_of(groups: PreparedGroups) -> Dictionary:
-    """Translations between the languages of prepared groups; every source has its turn, whatever its size.
-
-    Between all of them up to 24 languages; beyond, between each and the one that most groups have.
-    """
-    size_of: Counter[str] = Counter()
-    for source in groups.sources:
-        size_of.update(dict.fromkeys(source.languages, source.num_groups))
-    languages = sorted(size_of)
-    widest = min(languages, key=lambda language: (-size_of[language], language))
-    partners = [widest] if len(languages) > _MOST_LANGUAGES else None
-    return induce_dictionary(in_turns(groups), languages, partners=partners)
-
-
-def in_turns(groups: PreparedGroups) -> Iterator[Group]:
-    """All groups in two languages or more, one of each source in turn as long as it has any."""
-    sources = [source.iter_groups() for source in groups.sources if len(source.languages) > 1]
-    rounds = itertools.zip_longest(*sources)
-    return (group for one_of_each in rounds for group in one_of_each if group is not None)
-
-
-def coverage(dictionary: Dictionary, groups: Iterable[Group]) -> dict[str, float]:
-    """Language -> share of the letters of its texts that stand in words with a translation other than themselves."""
-    letters: Counter[str] = Counter()
-    translated: Counter[str] = Counter()
-    for texts in _parallel_texts(groups):
-        for language, text in texts.items():
-            letters[language] += len(_LETTER.findall(text))
-            for word in WORD.findall(text):
-                if any(found.lower() != word.lower() for found in dictionary.translations(word, language).values()):
-                    translated[language] += len(_LETTER.findall(word))
-    return {language: translated[language] / max(letters[language], 1) for language in sorted(letters)}
 
 
 @dataclass(frozen=True)
@@ -193,6 +156,17 @@ def read_dictionary(folder: Path) -> Dictionary:
     if entries.schema.names != _SCHEMA.names:
         raise DataError(f"{path}: has columns {', '.join(entries.schema.names)}, not {', '.join(_SCHEMA.names)}")
     return Dictionary(entries)
+
+
+def parallel_texts(groups: Iterable[Group]) -> Iterator[dict[str, str]]:
+    """Queries and passages; a passage under several questions once, or its words would seem to meet often."""
+    seen = set()
+    for group in groups:
+        yield {language: pair.query for language, pair in group.pairs.items()}
+        passage = (group.passage_id, frozenset(group.pairs))
+        if passage not in seen or not group.passage_id:
+            seen.add(passage)
+            yield {language: pair.passage for language, pair in group.pairs.items()}
 
 
 @dataclass(frozen=True)
@@ -260,17 +234,6 @@ class _TextsOfWords:
             ),
             has_text=has_text,
         )
-
-
-def _parallel_texts(groups: Iterable[Group]) -> Iterator[dict[str, str]]:
-    """Queries and passages; a passage under several questions once, or its words would seem to meet often."""
-    seen = set()
-    for group in groups:
-        yield {language: pair.query for language, pair in group.pairs.items()}
-        passage = (group.passage_id, frozenset(group.pairs))
-        if passage not in seen or not group.passage_id:
-            seen.add(passage)
-            yield {language: pair.passage for language, pair in group.pairs.items()}
 
 
 def _mutually_best(first: _Vocabulary, second: _Vocabulary, least_texts: int) -> tuple[np.ndarray, ...]:

@@ -16,7 +16,8 @@ from cluster.config import build_config
 from cluster.ray_runtime import RayConfig, ray_cluster
 from cluster.storage import Store, open_result_set, open_store, write_result_set
 from jobs.code_switching import stored_dictionary
-from retrieval.dictionary import dictionary_of, write_dictionary
+from retrieval.dictionary import write_dictionary
+from retrieval.dictionary_of_groups import dictionary_of
 from retrieval.encoder.folder import load_encoder
 from retrieval.groups import open_groups
 from retrieval.prepare import PrepareConfig, prepare

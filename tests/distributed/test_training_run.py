@@ -18,7 +18,8 @@ from distributed.small_run import small_groups, small_plan, small_spec, with_tra
 from cluster.errors import WorkError
 from cluster.ray_runtime import RayConfig, ray_cluster
 from cluster.storage import ResultSet, open_store
-from retrieval.dictionary import StoredDictionary, dictionary_of, write_dictionary
+from retrieval.dictionary import StoredDictionary, write_dictionary
+from retrieval.dictionary_of_groups import dictionary_of
 from retrieval.encoder.folder import load_encoder
 from trainer.feed.config import FeedConfig
 from trainer.feed.payload import from_row, to_table

@@ -17,13 +17,12 @@ from retrieval.datasets import parse_dataset, read_groups
 from retrieval.dictionary import (
     WORD,
     Dictionary,
-    coverage,
-    in_turns,
     induce_dictionary,
     log_likelihood_ratio,
     read_dictionary,
     write_dictionary,
 )
+from retrieval.dictionary_of_groups import coverage, in_turns
 from retrieval.groups import open_groups
 from retrieval.perturb.code_switching import code_switched, code_switching
 from retrieval.perturb.graphemes import clusters

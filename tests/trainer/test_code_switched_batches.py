@@ -11,7 +11,8 @@ from distributed.small_run import LANGUAGES, WORDS, small_groups, small_plan
 
 from cluster.config import build_config
 from cluster.errors import ConfigError, WorkError
-from retrieval.dictionary import Dictionary, StoredDictionary, dictionary_of, write_dictionary
+from retrieval.dictionary import Dictionary, StoredDictionary, write_dictionary
+from retrieval.dictionary_of_groups import dictionary_of
 from retrieval.encoder.config import EncoderConfig
 from retrieval.encoder.folder import build_encoder
 from retrieval.encoder.tokens import Tokens
@@ -229,6 +230,13 @@ def test_the_dictionary_of_prepared_groups_knows_their_words(dictionary: StoredD
                 known.translation(w, source, target) == t for w, t in zip(WORDS[source], WORDS[target], strict=True)
             ]
             assert sum(right) >= 9
+
+
+def test_very_many_languages_meet_in_one(groups: PreparedGroups, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("retrieval.dictionary_of_groups._MOST_LANGUAGES", 3)
+    known = dictionary_of(groups)
+    assert known.targets("en") == ("de", "es", "id")
+    assert {known.targets(language) for language in ("de", "es", "id")} == {("en",)}
 
 
 @pytest.mark.parametrize("granularity", ["batch", "slot"])
