@@ -270,8 +270,8 @@ Provider = Annotated[MachineConfig | OnPremiseConfig | AwsConfig | KubernetesCon
 class ClusterConfig(Config):
     """A cluster and what it may touch."""
 
-    name: Label
-    """Of the cluster and of all that belongs to it."""
+    name: Annotated[str, Field(max_length=28), AfterValidator(_dns_label)]
+    """Of the cluster and of all that belongs to it; KubeRay makes longer names of it, which may have 63 characters."""
     root: str = Field(default="runs", min_length=1, pattern=_PLAIN_URI)
     """Folder or `s3:` URI that jobs keep everything under; the policies allow this prefix only."""
     provider: Provider

@@ -108,7 +108,8 @@ def _dashboard(
     document: Document, cluster: dict[str, Any], where: str, policies: Sequence[Document]
 ) -> Iterator[Problem]:
     host = part(cluster, "headGroupSpec", "rayStartParams", "dashboard-host")
-    if host in ("127.0.0.1", "localhost"):
+    own = cluster.get("networkPolicy")  # KubeRay's, behind a feature gate: without the gate it refuses the cluster
+    if host in ("127.0.0.1", "localhost") or (isinstance(own, dict) and own.get("mode") != "DenyAllEgress"):
         return
     labels = {"ray.io/node-type": "head", "ray.io/is-ray-node": "yes"}
     if document.content.get("kind") == "RayCluster":

@@ -152,6 +152,14 @@ def test_ray_clusters_in_kubernetes(edit: Edit, line: str) -> None:
     assert len(found) == 1 and re.match(f"raycluster.yaml: .*{line}", found[0]), found
 
 
+@pytest.mark.parametrize(("mode", "closed"), [("DenyAll", True), ("DenyAllIngress", True), ("DenyAllEgress", False)])
+def test_the_network_policy_of_kuberay_closes_too(mode: str, closed: bool) -> None:
+    cluster = document(KUBERNETES, "raycluster.yaml")
+    cluster["spec"]["networkPolicy"] = {"mode": mode}
+    found = problems({"alone.yaml": yaml.safe_dump(cluster)})
+    assert [line for line in found if "no NetworkPolicy beside it" not in line] == [] and bool(found) is not closed
+
+
 def test_every_kind_that_brings_a_cluster_is_looked_at() -> None:
     def disabled(spec: Any) -> None:
         spec["authOptions"] = {"mode": "disabled"}
@@ -284,6 +292,7 @@ HOME_FIELDS = {"kind": "on-premise", "head": "10.0.0.1", "workers": ["10.0.0.2"]
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
+        (BASE | {"name": "n" * 29, "provider": AWS_FIELDS}, "name: String should have at most 28 characters"),
         (BASE | {"provider": AWS_FIELDS | {"ssh_from": "0.0.0.0/0"}}, "ssh_from: is the whole world, or nearly"),
         (BASE | {"provider": AWS_FIELDS | {"cpu": None}}, "gpu, cpu: both are missing"),
         (BASE | {"provider": AWS_FIELDS | {"cpu": NODES | {"min_nodes": 2}}}, "min_nodes 2 exceeds max_nodes 1"),
