@@ -71,7 +71,7 @@ def _submit(options: argparse.Namespace) -> dict[str, Any]:
         work = _work(options, words, own, parsed, Path(scratch) / "package.zip")
         job, new = jobs.place(work, options.again, resources)
     details = jobs.details(job)
-    if not new and details.status.is_terminal():
+    if not new and details.status.value == "SUCCEEDED":
         said = f"job {job}: done already; read it with mixlingual logs {job}, or do it --again"
         return _result(details, said) | {"submitted": False}
     _logger.info("%s: %s", job, "submitted" if new else "under way already, and not submitted again")

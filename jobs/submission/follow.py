@@ -40,13 +40,15 @@ def follow(jobs: Jobs, job: str, write: Callable[[str], None]) -> "JobDetails":
     """Write a job's log from its beginning until the job ends; survives connections that break.
 
     Raises:
+        ConfigError: the cluster knows no job of that id.
         WorkError: the cluster was out of reach for two minutes; the job may go on.
     """
-    _wait_for_start(jobs, job)
+    jobs.details(job)
     log = _Log(write)
-    reached = time.monotonic()
+    lost_since: float | None = None
     while True:
         try:
+            _wait_for_start(jobs, job)
             log.restart()
             asyncio.run(_copy(jobs, job, log))
         except Exception as error:  # whatever the connection died of, the job's own state is what counts
@@ -54,12 +56,13 @@ def follow(jobs: Jobs, job: str, write: Callable[[str], None]) -> "JobDetails":
         try:
             details = jobs.details(job)
         except MixlingualError as error:
-            if time.monotonic() - reached > _LOST_SECONDS:
+            lost_since = lost_since or time.monotonic()
+            if time.monotonic() - lost_since > _LOST_SECONDS:
                 raise WorkError(
                     f"{error}; out of reach for {_LOST_SECONDS:g} s. The job may go on: mixlingual logs {job} --follow"
                 ) from None
         else:
-            reached = time.monotonic()
+            lost_since = None
             if details.status.is_terminal():
                 return details
         time.sleep(_POLL_SECONDS)

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from end_to_end.small_job import job_fields
 from object_stores.servers import BUCKET, CREDENTIALS, moto_server
+from ray_clusters.forwarder import Forwarder
 from ray_clusters.head import BIN, Head, ray_head
 
 from cluster.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
@@ -173,6 +174,23 @@ def test_a_client_comes_and_goes_and_the_job_goes_on(mixlingual: Run, head: Head
     }  # fmt: skip
     assert result_of(mixlingual("stop", job, "--json"))["status"] == "STOPPED"
     assert f"{job}  stopped after " in mixlingual("status").stdout
+
+
+def test_a_log_is_shown_once_though_the_connection_breaks(head: Head, checkout: Path) -> None:
+    code = "import time\nfor line in range(8): print('line', line, flush=True); time.sleep(1)"
+    with Forwarder(int(head.url.rpartition(":")[2])) as forwarder:
+        command = [sys.executable, "-m", "jobs.cli", "submit", "--address", forwarder.url, "--", "python", "-c", code]
+        environment = environment_of(head)
+        with subprocess.Popen(command, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True) as client:
+            assert client.stdout is not None
+            shown = []
+            for line in client.stdout:
+                shown.append(line)
+                if line in ("line 1\n", "line 4\n"):
+                    forwarder.drop()
+    assert client.returncode == EXIT_OK
+    assert [line for line in shown if line.startswith("line ")] == [f"line {number}\n" for number in range(8)]
+    assert forwarder.cut >= 2
 
 
 def test_without_the_token_one_sentence_says_what_to_do(mixlingual: Run, head: Head, tmp_path: Path) -> None:
