@@ -18,7 +18,7 @@ Point = tuple[Fraction, ...]
 def simplex_lattice(num_kinds: int, parts: int) -> Iterator[Point]:
     """The {q, m} simplex-lattice: all points whose shares are multiples of 1/m; comb(m + q - 1, q - 1) of them.
 
-    Scheffé, Experiments with mixtures, J. R. Statist. Soc. B 20 (1958), section 2. The first kind falls from 1 to 0.
+    Scheffé, Experiments with mixtures, J. R. Statist. Soc. B 20 (1958). The first kind falls from 1 to 0.
     """
     for counts in _compositions(num_kinds, parts):
         yield tuple(Fraction(count, parts) for count in counts)
@@ -74,7 +74,7 @@ def sobol(num_kinds: int, number: int, seed: int, denominator: int) -> Iterator[
 
     The cube of q - 1 dimensions is carried over by breaking a stick, so that equal volumes stay equal: of what is left,
     kind k of q takes 1 - (1 - u)^(1 / (q - k)), the inverse of its distribution given the kinds before it (Fang and
-    Wang, Number-theoretic Methods in Statistics, 1994, section 1.5).
+    Wang, Number-theoretic Methods in Statistics, 1994).
     """
     from scipy.stats import qmc
 

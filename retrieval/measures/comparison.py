@@ -80,14 +80,14 @@ def compare(
     Raises:
         DataError: unknown measure or setting, or the two evaluations do not hold the same queries in the same order.
     """
-    values_first, keys_first = _values(first, measure, setting, names[0])
-    values_second, keys_second = _values(second, measure, setting, names[1])
+    values_first, keys_first = keyed_values(first, measure, setting, names[0])
+    values_second, keys_second = keyed_values(second, measure, setting, names[1])
     if not keys_first.equals(keys_second):
         raise DataError(
             f"{names[0]} and {names[1]} were evaluated on different queries in setting '{setting}' "
             f"({keys_first.num_rows} and {keys_second.num_rows} rows); compare evaluations of one collection"
         )
-    design = _design(keys_first)
+    design = strata_and_ids(keys_first)
     difference = values_first - values_second
     low, high = bootstrap_intervals(difference[:, None], design, resamples, LEVEL, seed)[0]
     per_id = contributions(difference, design)
@@ -129,7 +129,7 @@ def compare_all(
     return [replace(comparison, p_holm=float(p)) for comparison, p in zip(compared, adjusted, strict=True)]
 
 
-def _values(system: Evaluated | pa.Table, measure: str, setting: str, name: str) -> tuple[np.ndarray, pa.Table]:
+def keyed_values(system: Evaluated | pa.Table, measure: str, setting: str, name: str) -> tuple[np.ndarray, pa.Table]:
     """Values of a measure and the keys of their rows, without the rows the measure says nothing about."""
     table = system
     if not isinstance(table, pa.Table):
@@ -145,7 +145,7 @@ def _values(system: Evaluated | pa.Table, measure: str, setting: str, name: str)
     return rows[measure].to_numpy(), rows.select([key for key in KEYS if key in rows.column_names])
 
 
-def _design(keys: pa.Table) -> Design:
+def strata_and_ids(keys: pa.Table) -> Design:
     """Strata are (query language, pool), or query languages where there is one pool; clusters are query ids."""
     stratum = np.zeros(keys.num_rows, np.int64)
     for key in KEYS[:-1]:
