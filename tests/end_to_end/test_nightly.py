@@ -30,7 +30,7 @@ from jobs.nightly.schedule import is_unfinished
 
 pytestmark = [pytest.mark.ray, pytest.mark.distributed, pytest.mark.slow]
 HERE = Path(__file__).parent
-LEASE_SECONDS = 12
+LEASE_SECONDS = 20
 FIRST, SECOND, THIRD, FOURTH = date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 5), date(2026, 1, 6)
 WEBHOOK = "NIGHTLY_TEST_URL"
 BROKEN = "run.training.engine.learning_rate=3.0"
@@ -74,7 +74,7 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = job_fields(folder)
     run["data"] |= {"validation": None}
     run["arms"] = {"hybrid": {"mono": 0.5, "cross": 0.5}}
-    run["training"] |= {"steps": 6, "validation": {"every": 0}, "checkpoint": {"every": 2}}
+    run["training"] |= {"steps": 8, "validation": {"every": 0}, "checkpoint": {"every": 2}}
     (folder / "run.yaml").write_text(yaml.safe_dump(run, allow_unicode=True), encoding="utf-8")
     fields = {
         "run": "run.yaml",
@@ -92,10 +92,10 @@ def root(config_file: Path) -> Path:
     return config_file.parent / "root"
 
 
-def start(config_file: Path, address: str, now: str, *overrides: str) -> "subprocess.Popen[str]":
-    """A start in a process of its own, which is the first of its process group."""
+def start(config_file: Path, address: str | None, now: str, *overrides: str) -> "subprocess.Popen[str]":
+    """A start in a process group of its own, on a cluster that is there or on one that it starts itself."""
     command = [sys.executable, str(HERE / "nightly_process.py"), str(config_file), now, *overrides]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "RAY_ADDRESS": address}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | ({"RAY_ADDRESS": address} if address else {})
     return subprocess.Popen(
         command, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -155,7 +155,8 @@ def test_what_comes_after_the_verdict_is_made_up_for(
 @pytest.fixture(scope="module")
 def second(first: NightResult, address: str, config_file: Path, root: Path) -> list[tuple[int, dict[str, Any], str]]:
     """Exit code, output and log of two starts at once, after one that was killed in the middle of its training."""
-    late = start(config_file, address, "2026-01-02T22:50:00+00:00", "run.revision=b")  # 23:50 in Berlin
+    # 23:50 in Berlin. On a cluster of its own, so that nothing of it lives on for a while.
+    late = start(config_file, None, "2026-01-02T22:50:00+00:00", "run.revision=b")
     try:
         while not list(root.glob("training/*/checkpoints/*/COMMIT")):
             if late.poll() is not None:
@@ -171,7 +172,8 @@ def second(first: NightResult, address: str, config_file: Path, root: Path) -> l
     both = [start(config_file, address, "2026-01-02T23:20:00+00:00", "run.revision=b") for _ in "AB"]  # 00:20
     done = []
     for process in both:
-        output, log = process.communicate(timeout=300)
+        output, log = process.communicate(timeout=500)
+        assert process.returncode == EXIT_OK, log
         done.append((process.returncode, json.loads(output), log))
     return done
 
@@ -179,7 +181,6 @@ def second(first: NightResult, address: str, config_file: Path, root: Path) -> l
 def test_of_two_starts_one_goes_on_with_the_night_that_was_killed(
     second: list[tuple[int, dict[str, Any], str]], root: Path, told: list[dict[str, Any]]
 ) -> None:
-    assert [code for code, _, _ in second] == [EXIT_OK, EXIT_OK]
     (worker, other) = sorted(second, key=lambda one: one[1]["date"] is None)
     assert worker[1]["date"] == str(SECOND), "begun before midnight, over after it"
     assert "resuming" in worker[2] or "trained hybrid" in worker[2]
