@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from end_to_end.small_job import write_job
+from ray_clusters.listeners import listeners
 
 from cluster.errors import EXIT_OK, EXIT_USAGE
 from cluster.ray_runtime import RayConfig, ray_cluster
@@ -34,6 +36,12 @@ def cluster() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_job(tmp_path_factory.mktemp("job"))
+
+
+def test_a_cluster_started_here_listens_on_loopback_alone(cluster: None) -> None:
+    here = psutil.Process()
+    raylets = [process for process in here.children(recursive=True) if process.name() == "raylet"]
+    assert raylets and listeners([here, *raylets, *raylets[0].children()]) == {"127.0.0.1"}
 
 
 def mixlingual(*arguments: object) -> tuple[int, str]:

@@ -17,6 +17,7 @@ from end_to_end.small_job import job_fields
 from object_stores.servers import BUCKET, CREDENTIALS, moto_server
 from ray_clusters.forwarder import Forwarder
 from ray_clusters.head import BIN, Head, ray_head
+from ray_clusters.listeners import listeners
 
 from cluster.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from cluster.storage import open_result_set, open_store
@@ -216,16 +217,6 @@ def test_what_a_cluster_does_not_know_is_said_in_one_line(mixlingual: Run) -> No
     done = mixlingual("stop", "nothing")
     assert done.returncode == EXIT_USAGE and done.stdout == ""
     assert re.fullmatch(r"mixlingual: job nothing: the Ray cluster at \S+ knows none of that id; .*\n", done.stderr)
-
-
-def listeners(processes: list[Any]) -> set[str]:
-    """Addresses that processes accept connections on."""
-    return {
-        connection.laddr.ip.removeprefix("::ffff:")
-        for process in processes
-        for connection in process.net_connections(kind="inet")
-        if connection.status == "LISTEN"
-    }
 
 
 def test_nothing_listens_beyond_loopback(head: Head) -> None:
