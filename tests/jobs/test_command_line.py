@@ -89,7 +89,7 @@ def test_configuration_files_that_cannot_be_used(tmp_path: Path, text: str, said
         (["data.train.0.wide.en.querry=x"], "data.train.0.wide.en.querry: unknown key; did you mean 'query'?"),
         (["arms.hybrid.mono=0.6"], "the shares of a mix must add up to 1, these add up to 1.1: mono=0.6, cross=0.5"),
         (["training.workers=3"], "mixing.batch: 16 is not divisible by 3 workers (training.workers); use 15 or 18"),
-        (["data.train.0.languages=[en]"], "arm hybrid: mixing.mix: cross and multi batches need groups in two"),
+        (["data.train.0.languages=[en]"], "arm hybrid: mixing.mix: all but mono batches need groups in two"),
         (["data.train.0.languages=[en, de]", "data.languages=[fr]"], "data.languages: no data set of data.train has"),
         (["data.train.0.path=none.jsonl"], "none.jsonl: no such file"),
         (["data.train=[]"], "data.train: empty; name at least one data set to train on"),
