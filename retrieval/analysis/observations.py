@@ -86,14 +86,12 @@ class Panel:
                 found[path].setdefault(json.dumps(value, sort_keys=True), value)
         return {path: list(values.values()) for path, values in found.items()}
 
-    def where(self, **conditions: Any) -> "Panel":
-        """The arms for which `changing=False`, or whose axes (`axes={path: value}`) are these."""
-        axes, changing = conditions.get("axes", {}), conditions.get("changing")
+    def where(self, axes: Mapping[str, Any]) -> "Panel":
+        """The arms whose axes have these values."""
         return self.only(
             number
             for number, arm in enumerate(self.arms)
             if all(dict(arm.axes).get(path) == value for path, value in axes.items())
-            and changing in (None, bool(arm.schedule))
         )
 
     def only(self, numbers: Iterable[int]) -> "Panel":

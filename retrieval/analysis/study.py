@@ -108,7 +108,7 @@ def analyse_study(
 def _by_axes(panel: Panel) -> list[tuple[dict[str, Any], Panel]]:
     """The panel under each combination of the axes that has arms."""
     combinations = [dict(zip(panel.axes, values, strict=True)) for values in product(*panel.axes.values())]
-    parts = [(axes, panel.where(axes=axes)) for axes in combinations]
+    parts = [(axes, panel.where(axes)) for axes in combinations]
     return [(axes, part) for axes, part in parts if part.arms]
 
 
@@ -139,7 +139,7 @@ def _effects(panel: Panel) -> list[AxisEffect]:
             continue
         others = {path: values for path, values in panel.axes.items() if path != axis}
         for values in product(*others.values()):
-            found += axis_effects(panel.where(axes=dict(zip(others, values, strict=True))), axis)
+            found += axis_effects(panel.where(dict(zip(others, values, strict=True))), axis)
     return found
 
 
@@ -148,7 +148,7 @@ def _fronts(
 ) -> list[Front]:
     fronts = []
     for axes, first in _by_axes(panels[0]):
-        parts = [panel.where(axes=axes) for panel in panels]
+        parts = [panel.where(axes) for panel in panels]
         common = [arm for arm in first.arms if all(arm in part.arms for part in parts)]
         parts = [part.only(part.arms.index(arm) for arm in common) for part in parts]
         objectives = [
