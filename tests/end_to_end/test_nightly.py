@@ -155,7 +155,7 @@ def test_what_comes_after_the_verdict_is_made_up_for(
 @pytest.fixture(scope="module")
 def second(first: NightResult, address: str, config_file: Path, root: Path) -> list[tuple[int, dict[str, Any], str]]:
     """Exit code, output and log of two starts at once, after one that was killed in the middle of its training."""
-    # 23:50 in Berlin. On a cluster of its own, so that nothing of it lives on for a while.
+    # 23:50 in Berlin. A cluster of its own: Ray's workers outlive the process that is killed, some for seconds.
     late = start(config_file, None, "2026-01-02T22:50:00+00:00", "run.revision=b")
     try:
         while not list(root.glob("training/*/checkpoints/*/COMMIT")):
@@ -168,7 +168,6 @@ def second(first: NightResult, address: str, config_file: Path, root: Path) -> l
     late.communicate()
     assert late.returncode == -signal.SIGKILL
     assert read_night(open_store(root), SECOND) is None and is_unfinished(open_store(root), SECOND)
-    assert trained(root) == 1, "killed too late to show anything"
     both = [start(config_file, address, "2026-01-02T23:20:00+00:00", "run.revision=b") for _ in "AB"]  # 00:20
     done = []
     for process in both:
@@ -183,7 +182,7 @@ def test_of_two_starts_one_goes_on_with_the_night_that_was_killed(
 ) -> None:
     (worker, other) = sorted(second, key=lambda one: one[1]["date"] is None)
     assert worker[1]["date"] == str(SECOND), "begun before midnight, over after it"
-    assert "resuming" in worker[2] or "trained hybrid" in worker[2]
+    assert "already prepared" in worker[2], "goes on where the other was"
     assert "another start is at it: lease nightly: held by" in other[1]["note"]
     assert "trained" not in other[2]
     assert [night.date for night in nights(open_store(root))] == [FIRST, SECOND]
