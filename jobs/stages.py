@@ -11,15 +11,15 @@ report      -> runs/<fingerprint>
 """
 
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.config import Config, to_plain
 from cluster.errors import ConfigError, DataError
-from cluster.fingerprint import file_sha256, fingerprint
-from cluster.logs import get_logger, progress
+from cluster.fingerprint import fingerprint
+from cluster.logs import get_logger
 from cluster.storage import ResultSet, Store, open_result_set, open_store, result_set_exists, write_result_set
 from jobs.config import RunConfig, result_deciding, result_deciding_mix
+from jobs.start_stage import encoder_identity, write_start
 from retrieval.cleaning import Dropped, clean_group
 from retrieval.datasets import content_fingerprints, plain_without_path, read_groups
 from retrieval.records import Collection, Group, collection_from_groups
@@ -154,37 +154,15 @@ class Stages:
     @cached_property
     def start(self) -> ResultSet:
         """The encoder that every arm starts from: a copy of the one named, or a fresh one fitted to the groups."""
-        name = f"encoders/{fingerprint(self._start_identity())}"
-        if not result_set_exists(self.store, name):
-            self._make_start(name)
-        return open_result_set(self.store, name)
-
-    def _start_identity(self) -> dict[str, Any]:
         encoder = self.config.encoder
-        identity: dict[str, Any] = {"stage": "start", "version": VERSION, "encoder": to_plain(encoder)}
+        identity: dict[str, Any] = {"stage": "start", "version": VERSION, "encoder": encoder_identity(encoder)}
         if encoder.fresh is not None:
             identity |= {"groups": self.groups_content} | self.revision
-        elif encoder.name_or_path and Path(encoder.name_or_path).is_dir():
-            files = sorted(path for path in Path(encoder.name_or_path).rglob("*") if path.is_file())
-            identity["encoder"]["name_or_path"] = [file_sha256(path) for path in files]
-        image = encoder.image.name_or_path if encoder.image else None
-        if image and Path(image).is_dir():
-            files = sorted(path for path in Path(image).rglob("*") if path.is_file())
-            identity["encoder"]["image"]["name_or_path"] = [file_sha256(path) for path in files]
-        return identity
-
-    def _make_start(self, name: str) -> None:
-        from retrieval.encoder.folder import build_encoder, save_encoder
-        from retrieval.encoder.fresh import sample_texts
-        from retrieval.groups import open_groups
-
-        groups = open_groups(self.groups)
-        read = groups.iter_groups(images=False)
-        texts = sample_texts(progress(read, "reading groups", total=groups.num_groups, unit="group"))
-        _logger.info("building the encoder to start from")
-        encoder, tokens = build_encoder(self.config.encoder, texts)
-        with write_result_set(self.store, name, {"stage": "start", "encoder": to_plain(self.config.encoder)}) as folder:
-            save_encoder(folder / ENCODER_FOLDER, encoder, tokens)
+        name = f"encoders/{fingerprint(identity)}"
+        if not result_set_exists(self.store, name):
+            with write_result_set(self.store, name, {"stage": "start", "encoder": to_plain(encoder)}) as folder:
+                write_start(folder / ENCODER_FOLDER, encoder, self.groups)
+        return open_result_set(self.store, name)
 
     def train_spec(self, arm: str) -> Any:
         """What training one arm takes.
