@@ -50,6 +50,11 @@ def train_arms(stages: Stages, arms: Sequence[str]) -> list[ResultSet]:
                 started = time.monotonic()
                 train_encoder(spec, what=f"training {arm}")
                 _logger.info("trained %s in %.0f s", arm, time.monotonic() - started)
+    for name in map(stages.trained_name, arms):
+        # Left where a run was killed between its encoder and this: Ray's workers outlive it by seconds.
+        checkpoints = f"training/{name.rpartition('/')[2]}"
+        if stages.store.exists(checkpoints):
+            stages.store.delete(checkpoints)
     return [stages.encoder(arm) for arm in arms]
 
 
