@@ -56,9 +56,8 @@ def test_arms_that_switch_nothing_need_no_dictionary(fields: dict[str, Any]) -> 
 
 
 def test_an_arm_that_switches_gets_batches_in_the_languages_of_its_dictionary(
-    fields: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    fields: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("mixlingual"), "propagate", True)  # the command line turns it off
     found = stages(fields)
     with caplog.at_level(logging.WARNING):
         spec = found.train_spec("switched")
