@@ -6,7 +6,7 @@ ROOT ?= runs/quickstart
 BIN := $(VENV)/bin
 comma := ,
 INSTALLED := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
-# Three test processes on two cores, with one thread each: half of the time they wait for Ray and for each other.
+# Two test processes at a time, with one thread each: three were no faster on two cores, and starved Ray.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 RAY_USAGE_STATS_ENABLED=0
 
 .PHONY: install quickstart test test-fast lint types check bench clean
@@ -23,10 +23,10 @@ quickstart: $(INSTALLED)  ## the main job on the embedded data set: train three 
 	$(BIN)/mixlingual run --config jobs/configs/quickstart.yaml --root $(ROOT)
 
 test: $(INSTALLED)  ## everything that needs no GPU; starts real Ray clusters and worker processes
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 3 --dist loadfile
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(INSTALLED)  ## without the tests that start clusters or worker processes
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 3 --dist loadfile -m 'not ray and not distributed and not slow'
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not ray and not distributed and not slow'
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

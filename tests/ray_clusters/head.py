@@ -21,6 +21,7 @@ from cluster.ray_runtime import LOOPBACK_SWITCH
 
 BIN = Path(sys.executable).parent
 _START_SECONDS = 240
+_AGENT_SECONDS, _ATTEMPTS = 60, 3
 _STOP_SECONDS = 5
 
 
@@ -49,6 +50,10 @@ def free_ports(number: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
+class AgentMissingError(Exception):
+    """The head runs without its agent, which takes jobs: another process took the agent's port meanwhile."""
+
+
 @contextlib.contextmanager
 def ray_head(cpus: int, environment: Mapping[str, str]) -> Iterator[Head]:
     """A head for the time of a block.
@@ -57,6 +62,20 @@ def ray_head(cpus: int, environment: Mapping[str, str]) -> Iterator[Head]:
         cpus: logical ones.
         environment: of the head, and so of the jobs on it; more than what a head needs anyhow.
     """
+    for attempt in range(_ATTEMPTS):
+        with contextlib.ExitStack() as stack:
+            try:
+                head = stack.enter_context(_one_head(cpus, environment))
+            except AgentMissingError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                continue
+            yield head
+            return
+
+
+@contextlib.contextmanager
+def _one_head(cpus: int, environment: Mapping[str, str]) -> Iterator[Head]:
     gcs, dashboard, agent, client = free_ports(4)
     token = secrets.token_hex(32)
     folder = tempfile.mkdtemp(prefix="head-", dir="/tmp")  # a short path: Ray makes sockets below it
@@ -87,6 +106,7 @@ def ray_head(cpus: int, environment: Mapping[str, str]) -> Iterator[Head]:
         head = Head(f"http://127.0.0.1:{dashboard}", f"127.0.0.1:{gcs}", token, psutil.Process(process.pid))
         try:
             _wait_for_dashboard(head, process, Path(output.name))
+            _wait_for_agent(head, agent)
             yield head
         finally:
             _end(head, process)
@@ -101,6 +121,22 @@ def _wait_for_dashboard(head: Head, process: subprocess.Popen, output: Path) -> 
             return
         assert process.poll() is None and time.monotonic() < give_up, output.read_text()
         time.sleep(0.3)
+
+
+def _wait_for_agent(head: Head, port: int) -> None:
+    give_up = time.monotonic() + _AGENT_SECONDS
+    while not any(_listens(process, port) for process in head.processes()):
+        if time.monotonic() > give_up:
+            raise AgentMissingError(f"no process of the head listens on port {port}")
+        time.sleep(0.3)
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return any(
+            one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in process.net_connections("tcp")
+        )
+    return False
 
 
 def _end(head: Head, process: subprocess.Popen) -> None:
