@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 # Two test processes at a time, with one thread each: three were no faster on two cores, and starved Ray.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 RAY_USAGE_STATS_ENABLED=0
 
-.PHONY: install quickstart test test-fast lint types check bench clean
+.PHONY: install quickstart test test-long test-fast lint types check bench clean
 
 install: $(INSTALLED)
 
@@ -23,10 +23,13 @@ quickstart: $(INSTALLED)  ## the main job on the embedded data set: train three 
 	$(BIN)/mixlingual run --config jobs/configs/quickstart.yaml --root $(ROOT)
 
 test: $(INSTALLED)  ## everything that needs no GPU; starts real Ray clusters and worker processes
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not long'
+
+test-long: $(INSTALLED)  ## what takes minutes: a host that is lost, a gibibyte through S3 servers
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m long
 
 test-fast: $(INSTALLED)  ## without the tests that start clusters or worker processes
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not ray and not distributed and not slow'
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not ray and not distributed and not slow and not long'
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -35,7 +38,7 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
-check: lint types test
+check: lint types test-long test
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/xquad_settings.py

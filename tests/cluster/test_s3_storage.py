@@ -405,6 +405,7 @@ def test_parts_cover_a_file_and_stay_below_the_limit_of_their_number(tmp_path: P
         assert sum(part.length for part in parts) == size and parts[0].length >= min(size, 5 << 20)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["moto", "rclone"])
 def test_a_gibibyte_passes_in_less_than_200_mib(

@@ -55,6 +55,7 @@ def test_one_machine_as_rendered_listens_on_loopback_alone(tmp_path: Path) -> No
     assert {address for address, _, _ in found} <= {"127.0.0.1", "[::ffff:127.0.0.1]"}
 
 
+@pytest.mark.long
 def test_a_run_goes_on_when_a_host_is_lost(tmp_path: Path) -> None:
     environment = TIMES | {
         "RAY_AUTH_MODE": "token",
