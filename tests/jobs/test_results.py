@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def bucket(moto: str) -> str:
-    return _filled(f"s3://{BUCKET}/team/root?endpoint={moto}")
+    return _filled(f"s3://{BUCKET}/team/kept?endpoint={moto}")
 
 
 def _filled(root: str) -> str:
@@ -237,7 +237,7 @@ def test_links_lead_to_the_objects_themselves_which_say_what_they_are(bucket: st
     links = {link for link in links if not link.startswith("#")}
     assert len(links) == 4 * 2 and all("/upload-" in link for link in links)
     types = {
-        client(moto).head_object(Bucket=BUCKET, Key=f"team/root/{link}")["ContentType"]
+        client(moto).head_object(Bucket=BUCKET, Key=f"team/kept/{link}")["ContentType"]
         for link in (*links, "index.html")
     }
     assert types == {"text/html", "text/markdown"}
