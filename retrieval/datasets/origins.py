@@ -1,8 +1,8 @@
 """Where the data sets are published: addresses, versions, SHA-256, licences, and whether we may fetch them for a user.
 
 Addresses name a commit wherever there is one, so that their content never changes. A SHA-256 stands where the file
-itself was at hand; what comes without one is checked by the data set's reader, against the published content or
-counts.
+itself was at hand, or where public records give it (said there); what comes without one is checked by the data set's
+reader, against the published content or counts.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,7 @@ from retrieval.datasets.sib_200 import PUBLISHED_SPLITS as SIB_200_SPLITS
 from retrieval.datasets.tatoeba import PUBLISHED_PAIRS as TATOEBA_LANGUAGES
 
 _RAW = "https://raw.githubusercontent.com"
+_META = "https://dl.fbaipublicfiles.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +142,31 @@ def _tydi_qa() -> Origin:
 
 
 def _flores() -> Origin:
-    name = "flores200_dataset.tar.gz"
-    archive = RemoteFile(name, f"https://dl.fbaipublicfiles.com/nllb/{name}", unpack="tar", strip=1)
+    # The sum is that of FLORES-200's own metadata (Croissant), and of several users' records.
+    name, sha256 = "flores200_dataset.tar.gz", "b8b0b76783024b85797e5cc75064eb83fc5288b41e9654dabc7be6ae944011f6"
+    archive = RemoteFile(name, f"{_META}/nllb/{name}", sha256=sha256, unpack="tar", strip=1)
     return Origin("FLORES-200", "CC BY-SA 4.0", (archive,))
 
 
 def _belebele() -> Origin:
-    archive = RemoteFile("Belebele.zip", "https://dl.fbaipublicfiles.com/belebele/Belebele.zip", unpack="zip")
+    # The sum is one that two users recorded independently.
+    name, sha256 = "Belebele.zip", "c645e750e111404806751509b5aa3f808a01e6029cd225d37e966dc694aca9e4"
+    archive = RemoteFile(name, f"{_META}/belebele/{name}", sha256=sha256, unpack="zip")
     return Origin("Belebele 1.0", "CC BY-SA 4.0", (archive,))
+
+
+def _mlqa_r() -> Origin:
+    # The sum is that of the hub's metadata of MLQA (huggingface/datasets f0c98e3, mlqa/dataset_infos.json).
+    name, sha256 = "MLQA_V1.zip", "246e8089933d13007fe80684d5c5c0713d6834cf8b3b4a0ec7c66f0a0d2baac8"
+    archive = RemoteFile(name, f"{_META}/MLQA/{name}", sha256=sha256, unpack="zip")
+    return Origin("MLQA v1.0", "CC BY-SA 3.0", (archive,))
+
+
+def _mtop() -> Origin:
+    # The sum is one that a user recorded.
+    name, sha256 = "mtop.zip", "0c086500aed2ed48d3df383c91664b152e4a46e2adef6a635fa16d508ebaec0b"
+    archive = RemoteFile(name, f"{_META}/mtop/{name}", sha256=sha256, unpack="zip", strip=1)
+    return Origin("MTOP", "CC BY-SA 4.0", (archive,))
 
 
 def _multi30k() -> Origin:
@@ -215,14 +233,14 @@ ORIGINS: Mapping[str, Callable[[], Origin]] = {
         "log in to the hub, accept its conditions, and fetch its data sets miracl/miracl and miracl/miracl-corpus",
     ),
     "mkqa": _mkqa,
-    "mlqa_r": _by_hand("MLQA v1.0", "CC BY-SA 3.0", "fetch MLQA_V1.zip (github.com/facebookresearch/MLQA), unpack it"),
+    "mlqa_r": _mlqa_r,
     "mmarco": _by_hand(
         "mMARCO v2",
         "Apache 2.0 (translations); MS MARCO: non-commercial research only",
         "read and accept MS MARCO's terms (microsoft.github.io/msmarco), then fetch data/google of the hub's data set "
         "unicamp-dl/mmarco and MS MARCO's qrels.dev.small.tsv",
     ),
-    "mtop": _by_hand("MTOP", "CC BY-SA 4.0", "fetch the archive at fb.me/mtop_dataset, unpack it"),
+    "mtop": _mtop,
     "multi30k": _multi30k,
     "ntrex_128": _ntrex_128,
     "sib_200": _sib_200,

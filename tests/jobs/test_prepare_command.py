@@ -157,11 +157,11 @@ def test_what_a_person_has_to_get_is_said_before_a_byte_is_fetched(
 ) -> None:
     both = {
         "news": {"dataset": "ntrex_128", "path": str(tmp_path / "news")},
-        "voice": {"dataset": "mtop", "path": str(tmp_path / "mtop")},
+        "questions": {"dataset": "afriqa", "path": str(tmp_path / "afriqa")},
     }
     assert prepare(tmp_path, "--download", evaluation=both) == EXIT_USAGE
     said = capsys.readouterr().err
-    assert "mtop: we may not or cannot fetch it for you; fetch the archive at fb.me/mtop_dataset, unpack it" in said
+    assert "afriqa: we may not or cannot fetch it for you; put the files per split of github.com/masakhane-io/afriqa" in said
     assert not published.requests() and not (tmp_path / "news").exists()
 
 
