@@ -147,7 +147,7 @@ def plain_config(config: RunConfig) -> dict[str, Any]:
 # Settings of where and how fast, which leave the result as it is (up to the rounding of sums).
 _NOT_IN_A_RESULT = {
     "training": ("workers", "min_workers", "cpus_per_worker", "gpus_per_worker", "threads_per_worker", "max_failures"),
-    "feed": ("steps_per_task", "prefetch", "cpus"),
+    "feed": ("steps_per_task", "prefetch", "token_cache", "cpus"),
     "engine": ("zero_stage", "gradient_caching"),
 }
 

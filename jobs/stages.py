@@ -4,6 +4,7 @@ prepare     -> groups/<fingerprint>
 mine        -> groups/<fingerprint>        with hard negatives, where they are asked for (jobs/mining_stage.py)
 dictionary  -> dictionaries/<fingerprint>  word translations out of the training groups, where they are asked for
 start       -> encoders/<fingerprint>      the encoder before training
+tokenise    -> tokens/<fingerprint>        token ids of the training groups, where they pay (jobs/token_stage.py)
 train       -> encoders/<fingerprint>      one per arm, with telemetry and ledger
 encode      -> vectors/<fingerprint>       a collection's texts by one encoder (jobs/evaluation_stage.py)
 evaluate    -> evaluations/<fingerprint>
@@ -68,7 +69,7 @@ class Stages:
     @property
     def groups_content(self) -> str:
         """What was prepared, whatever it was prepared beside: another data set to evaluate on retrains nothing."""
-        return _content_of_groups(self.groups)
+        return content_of_groups(self.groups)
 
     @cached_property
     def training_groups(self) -> ResultSet:
@@ -164,6 +165,13 @@ class Stages:
                 write_start(folder / ENCODER_FOLDER, encoder, self.groups)
         return open_result_set(self.store, name)
 
+    @cached_property
+    def token_cache(self) -> ResultSet | None:
+        """Token ids of the training groups, for every arm; made now where the configuration wants them. None = none."""
+        from jobs.token_stage import training_tokens
+
+        return training_tokens(self)
+
     def train_spec(self, arm: str) -> Any:
         """What training one arm takes.
 
@@ -172,6 +180,7 @@ class Stages:
         """
         from jobs.code_switching import stored_dictionary
         from retrieval.encoder.folder import load_encoder
+        from retrieval.group_tokens import open_group_tokens
         from retrieval.groups import open_groups
         from trainer.feed.stream import FeedSpec
         from trainer.mixing.config import SourceShape
@@ -190,6 +199,7 @@ class Stages:
         pixels = encoder.image.pixels if encoder.image else None
         name = self.trained_name(arm)
         identity = name.rpartition("/")[2]
+        cache = open_group_tokens(self.token_cache) if self.token_cache else None
         about = {"stage": "train", "arm": arm, "mixing": to_plain(mixing), "training": to_plain(training)}
         dictionary = stored_dictionary(self.dictionary) if switching else None
         about |= {"dictionary": dictionary.name} if dictionary else {}
@@ -201,7 +211,7 @@ class Stages:
             seed=self.config.seed,
             encoder_folder=self.start.folder / ENCODER_FOLDER,
             start=self.start.name,
-            feed=FeedSpec(plan, groups, tokens, training.feed, training.steps, dictionary, pixels),
+            feed=FeedSpec(plan, groups, tokens, training.feed, training.steps, dictionary, pixels, cache),
             training=training,
             validation=self.validation,
             about=about | {"seed": self.config.seed, "start": self.start.name, "groups": self.training_groups.name},
@@ -221,7 +231,7 @@ class Stages:
             "stage": "train",
             "version": VERSION,
             "start": self.start.name,
-            "groups": _content_of_groups(self.training_groups),
+            "groups": content_of_groups(self.training_groups),
             "mixing": result_deciding_mix(mixing),
             "training": result_deciding(self.config.training),
             "seed": self.config.seed,
@@ -282,7 +292,8 @@ class Stages:
         return [*self.config.all_arms, *(baselines[name] for name in self.config.evaluation.baselines)]
 
 
-def _content_of_groups(groups: ResultSet) -> str:
+def content_of_groups(groups: ResultSet) -> str:
+    """What groups hold, whatever they were prepared beside."""
     return fingerprint({name: facts for name, facts in groups.files.items() if name.endswith(".parquet")})
 
 

@@ -88,6 +88,18 @@ def load_encoder(folder_or_name: str | Path, config: EncoderConfig | None = None
     return encoder, tokens
 
 
+def load_encoder_tokens(folder: Path) -> Tokens:
+    """The tokenizer of an encoder that we saved, without its weights.
+
+    Raises:
+        ConfigError: the folder is not one of ours, or holds no tokenizer that we can run.
+    """
+    config = _saved_config(folder)
+    if config is None:
+        raise ConfigError(f"{folder}: has no {ABOUT_FILE}; it is not an encoder that mixlingual saved")
+    return load_tokens(read_modules(folder).transformer, config)
+
+
 def save_encoder(
     folder: Path, encoder: DualEncoder, tokens: Tokens, state: Mapping[str, torch.Tensor] | None = None
 ) -> None:

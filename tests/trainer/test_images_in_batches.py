@@ -12,6 +12,7 @@ from PIL import Image
 
 from cluster.config import build_config, to_plain
 from cluster.errors import ConfigError, DataError, WorkError
+from cluster.fingerprint import hash64
 from cluster.storage import open_store
 from retrieval.encoder.config import EncoderConfig, FreshConfig
 from retrieval.encoder.fresh import build_fresh
@@ -19,7 +20,7 @@ from retrieval.encoder.pixels import Pixels
 from retrieval.groups import PreparedGroups, open_groups
 from retrieval.prepare import PrepareConfig, prepare
 from trainer.batch import is_image
-from trainer.feed.collate import collate, stable_hash
+from trainer.feed.collate import collate
 from trainer.feed.config import FeedConfig
 from trainer.feed.fetch import Fetcher
 from trainer.feed.payload import from_row, to_table
@@ -153,7 +154,7 @@ def spec(groups: PreparedGroups) -> FeedSpec:
 
 def test_the_feed_brings_the_groups_own_images_and_the_payload_keeps_them(spec: FeedSpec) -> None:
     maker = BatchMaker(spec, rank=1, world_size=2)
-    of_group = {stable_hash(group.id): group for group in spec.groups.iter_groups()}
+    of_group = {hash64(group.id): group for group in spec.groups.iter_groups()}
     batches = [maker.make(step) for step in range(4)]
     seen = set()
     for batch, row in zip(batches, range(4), strict=True):

@@ -1,15 +1,15 @@
 """Texts of slots -> token ids, with the ids that tell who answers whom."""
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from cluster.fingerprint import hash64
 from retrieval.encoder.config import Role
 from retrieval.encoder.pixels import Pixels
 from retrieval.encoder.tokens import Tokens
-from retrieval.images import IMAGE
+from retrieval.group_tokens import NEGATIVE
 from trainer.batch import LocalBatch
 from trainer.feed.fetch import SlotTexts
 from trainer.mixing.plan import GlobalBatch
@@ -24,76 +24,101 @@ class FeedBatch:
     local: LocalBatch
 
 
-def stable_hash(text: str) -> int:
-    """A signed 64-bit number that stands for an id on every rank."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+@dataclass(frozen=True)
+class Draft:
+    """The texts of a share that is not tokenised yet."""
+
+    slots: GlobalBatch
+    """The rank's share of the plan's batch."""
+    texts: Sequence[SlotTexts]
+    """What stands in each slot."""
+    source: str
+    """Name of the source of all slots."""
 
 
 def collate(
     slots: GlobalBatch, texts: Sequence[SlotTexts], tokens: Tokens, source: str, pixels: Pixels | None = None
 ) -> FeedBatch:
-    """Tokenise one rank's slots: passages of a slot stand together, positives before hard negatives.
+    """Tokenise one rank's slots; see `collate_all`."""
+    return collate_all([Draft(slots, texts, source)], tokens, pixels)[0]
+
+
+def collate_all(drafts: Sequence[Draft], tokens: Tokens, pixels: Pixels | None = None) -> list[FeedBatch]:
+    """Tokenise shares: passages of a slot stand together, positives before hard negatives.
+
+    All of them go to the tokenizer at once: its threads wait for each other at the end of every call.
 
     Args:
-        slots: the rank's share of the plan's batch.
-        texts: what stands in each slot.
         tokens: of the texts.
-        source: name of the source of all slots.
         pixels: of the images; needed where the plan has any.
 
     Raises:
         DataError: an image is damaged; its group is named.
     """
-    passages, languages, owner, positive, groups, passage_ids = [], [], [], [], [], []
-    for number, slot in enumerate(texts):
-        passages += [*slot.passages, *slot.negatives]
-        languages += [*slot.passage_languages, *slot.negative_languages]
-        owner += [number] * (len(slot.passages) + len(slot.negatives))
-        positive += [True] * len(slot.passages) + [False] * len(slot.negatives)
-        own = [stable_hash(f"negative\0{text}") for text in slot.negatives]
-        groups += [stable_hash(slot.group_id)] * len(slot.passages) + own
-        passage_ids += [stable_hash(slot.passage_id)] * len(slot.passages) + own
-    local = LocalBatch(
-        step=slots.step,
-        query_ids=_encoded(
-            [slot.query for slot in texts],
-            [slot.query_language for slot in texts],
-            "query",
-            tokens,
-            pixels,
-            [slot.group_id for slot in texts],
-        ),
-        passage_ids=_encoded(
-            passages, languages, "passage", tokens, pixels, [texts[number].group_id for number in owner]
-        ),
-        passage_slot=np.array(owner, dtype=np.int64),
-        passage_positive=np.array(positive, dtype=bool),
-        query_group=np.array([stable_hash(slot.group_id) for slot in texts], dtype=np.int64),
-        passage_group=np.array(groups, dtype=np.int64),
-        query_passage_id=np.array([stable_hash(slot.passage_id) for slot in texts], dtype=np.int64),
-        passage_passage_id=np.array(passage_ids, dtype=np.int64),
-        kinds=[KINDS[kind] for kind in slots.kind.tolist()],
-        sources=[source] * len(texts),
+    slots = [slot for draft in drafts for slot in draft.texts]
+    queries = _encoded([(slot.query, slot.query_language, slot.group_id) for slot in slots], "query", tokens, pixels)
+    passages = _encoded([passage for slot in slots for passage in _passages(slot)], "passage", tokens, pixels)
+    return [_batch(draft, queries, passages) for draft in drafts]
+
+
+def _passages(slot: SlotTexts) -> Iterator[tuple[str | bytes, str, str]]:
+    """Content, language and group id of a slot's positives and then of its hard negatives."""
+    for content, language in zip(slot.passages, slot.passage_languages, strict=True):
+        yield content, language, slot.group_id
+    for text, language in zip(slot.negatives, slot.negative_languages, strict=True):
+        yield text, language, slot.group_id
+
+
+def _batch(draft: Draft, queries: Iterator[np.ndarray], passages: Iterator[np.ndarray]) -> FeedBatch:
+    """One share, taking what is its own from the encoded queries and passages."""
+    texts, b = draft.texts, len(draft.texts)
+    positives = np.array([len(slot.passages) for slot in texts])
+    negatives = np.array([len(slot.negatives) for slot in texts])
+    owner = np.repeat(np.arange(b), positives + negatives)
+    place = np.arange(len(owner)) - np.repeat(
+        np.cumsum(positives + negatives) - positives - negatives, positives + negatives
     )
-    return FeedBatch(slots, local)
+    is_positive = place < positives[owner]
+    group = np.array([hash64(slot.group_id) for slot in texts], dtype=np.int64)
+    passage = np.array([hash64(slot.passage_id) for slot in texts], dtype=np.int64)
+    passage_group, passage_passage = group[owner], passage[owner]
+    if negatives.any():
+        own = [hash64(NEGATIVE + text) for slot in texts for text in slot.negatives]
+        passage_group[~is_positive] = passage_passage[~is_positive] = own
+    local = LocalBatch(
+        step=draft.slots.step,
+        query_ids=[next(queries) for _ in range(b)],
+        passage_ids=[next(passages) for _ in range(len(owner))],
+        passage_slot=owner,
+        passage_positive=is_positive,
+        query_group=group,
+        passage_group=passage_group,
+        query_passage_id=passage,
+        passage_passage_id=passage_passage,
+        kinds=[KINDS[kind] for kind in draft.slots.kind.tolist()],
+        sources=[draft.source] * b,
+    )
+    return FeedBatch(draft.slots, local)
 
 
 def _encoded(
-    contents: Sequence[str | bytes],
-    languages: Sequence[str],
-    role: Role,
-    tokens: Tokens,
-    pixels: Pixels | None,
-    group_ids: Sequence[str],
-) -> list[np.ndarray]:
-    """Token ids of each text, pixels of each image."""
-    texts = [(content, language) for content, language in zip(contents, languages, strict=True) if language != IMAGE]
-    ids = iter(tokens.encode([str(text) for text, _ in texts], role, [language for _, language in texts]))
-    encoded = []
-    for content, group_id in zip(contents, group_ids, strict=True):
+    contents: Sequence[tuple[str | bytes, str, str]], role: Role, tokens: Tokens, pixels: Pixels | None
+) -> Iterator[np.ndarray]:
+    """Token ids of each text, pixels of each image, out of (content, language, group id)."""
+    texts = [(content, language) for content, language, _ in contents if isinstance(content, str)]
+    ids = iter(tokens.encode([text for text, _ in texts], role, [language for _, language in texts]))
+    for content, _, group_id in contents:
         if isinstance(content, bytes):
-            assert pixels is not None, "the plan has images, but the feed does not know what the encoder makes of them"
-            encoded.append(pixels.encode(content, f"image of group {group_id}"))
+            yield image_pixels(content, group_id, pixels)
         else:
-            encoded.append(next(ids))
-    return encoded
+            yield next(ids)
+
+
+def image_pixels(content: bytes, group_id: str, pixels: Pixels | None) -> np.ndarray:
+    """What the encoder makes of a group's image.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    assert pixels is not None, "the plan has images, but the feed does not know what the encoder makes of them"
+    return pixels.encode(content, f"image of group {group_id}")

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -55,13 +56,16 @@ class Fetcher:
     def texts(self, batch: GlobalBatch) -> list[SlotTexts]:
         """The texts of every slot of a batch or of a rank's share."""
         source = self._sources[batch.source]
+        names = (*source.languages, IMAGE)
         row_group, place = np.divmod(batch.row, source.row_group_rows)
         slots = [
-            self._slot(
-                source, self._row_group(batch.source, int(number)), int(row), int(query), passages[passages >= 0]
-            )
+            self._slot(names, self._row_group(batch.source, number), row, names[query], passages)
             for number, row, query, passages in zip(
-                row_group, place, batch.query_language, batch.passage_language, strict=True
+                row_group.tolist(),
+                place.tolist(),
+                batch.query_language.tolist(),
+                batch.passage_language.tolist(),
+                strict=True,
             )
         ]
         for number in np.flatnonzero(batch.kind == CODE_SWITCHED).tolist():
@@ -69,25 +73,30 @@ class Fetcher:
             slots[number] = self._switcher.switched(slots[number], batch.step)
         return slots
 
-    def _slot(self, source: GroupSource, rows: "_RowGroup", row: int, query: int, passages: np.ndarray) -> SlotTexts:
-        names = (*source.languages, IMAGE)
-        languages = [names[language] for language in passages.tolist()]
-        negatives = self._negatives(source, rows, row, languages)
+    def image(self, source: int, row: int) -> tuple[bytes, str]:
+        """The image of a row of a source, and the group's id."""
+        number, place = divmod(row, self._sources[source].row_group_rows)
+        rows = self._row_group(source, number)
+        return rows.image(place), rows.column("group_id")[place]
+
+    def _slot(
+        self, names: Sequence[str], rows: "_RowGroup", row: int, query_language: str, passages: Sequence[int]
+    ) -> SlotTexts:
+        languages = [names[language] for language in passages if language >= 0]
+        negatives = self._negatives(rows, row, languages)
         return SlotTexts(
             group_id=rows.column("group_id")[row],
             passage_id=rows.column("passage_id")[row],
-            query=rows.content("query", names[query], row),
-            query_language=names[query],
+            query=rows.content("query", query_language, row),
+            query_language=query_language,
             passages=[rows.content("passage", language, row) for language in languages],
             passage_languages=languages,
             negatives=[text for text, _ in negatives],
             negative_languages=[language for _, language in negatives],
         )
 
-    def _negatives(
-        self, source: GroupSource, rows: "_RowGroup", row: int, languages: Sequence[str]
-    ) -> list[tuple[str, str]]:
-        if not source.has_negatives or not self._hard_negatives:
+    def _negatives(self, rows: "_RowGroup", row: int, languages: Sequence[str]) -> list[tuple[str, str]]:
+        if not self._hard_negatives or not rows.source.has_negatives:
             return []
         texts_in = [language for language in languages if language != IMAGE]
         found = [(text, language) for language in texts_in for text in rows.column(f"negatives:{language}")[row]]
@@ -109,20 +118,28 @@ class _RowGroup:
     """The rows of one row group; columns become Python strings when first asked for, images are read only then."""
 
     def __init__(self, source: GroupSource, number: int) -> None:
-        self._source, self._number = source, number
-        self._table = source.read_row_group(number, source.text_columns if source.has_images else None)
+        self.source, self._number = source, number
         self._columns: dict[str, list] = {}
-        self._images: pa.ChunkedArray | None = None
 
     def content(self, role: str, language: str, row: int) -> str | bytes:
         """The text of a role in a language, or the image."""
-        if language != IMAGE:
-            return self.column(f"{role}:{language}")[row]
-        if self._images is None:
-            self._images = self._source.read_row_group(self._number, [IMAGE]).column(IMAGE)
+        return self.image(row) if language == IMAGE else self.column(f"{role}:{language}")[row]
+
+    def image(self, row: int) -> bytes:
+        """The encoded image."""
         return self._images[row].as_py()
 
     def column(self, name: str) -> list:
-        if name not in self._columns:
-            self._columns[name] = self._table.column(name).to_pylist()
-        return self._columns[name]
+        """The texts of a column."""
+        texts = self._columns.get(name)
+        if texts is None:
+            texts = self._columns[name] = self._table.column(name).to_pylist()
+        return texts
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        return self.source.read_row_group(self._number, self.source.text_columns if self.source.has_images else None)
+
+    @cached_property
+    def _images(self) -> pa.ChunkedArray:
+        return self.source.read_row_group(self._number, [IMAGE]).column(IMAGE)

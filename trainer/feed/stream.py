@@ -5,7 +5,7 @@ step numbers, with `preserve_order`. The plan never sees the number of ranks; a 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,10 @@ from cluster.errors import WorkError
 from retrieval.dictionary import StoredDictionary
 from retrieval.encoder.pixels import Pixels
 from retrieval.encoder.tokens import Tokens
+from retrieval.group_tokens import GroupTokens
 from retrieval.groups import PreparedGroups
-from trainer.feed.collate import FeedBatch, collate
+from trainer.feed.cached import CachedBatches
+from trainer.feed.collate import Draft, FeedBatch, collate_all
 from trainer.feed.config import FeedConfig
 from trainer.feed.fetch import Fetcher
 from trainer.feed.payload import from_row, to_table
@@ -45,6 +47,8 @@ class FeedSpec:
     """What code-switched batches are switched by; needed where the plan has any."""
     pixels: Pixels | None = None
     """What the encoder makes of images; needed where the plan has any."""
+    cache: GroupTokens | None = None
+    """Token ids of the groups; None = texts are tokenised as they come up."""
 
 
 class BatchMaker:
@@ -57,18 +61,30 @@ class BatchMaker:
         self._board = board
         # Two windows: the one in use and the one that the stream runs into. A rank sees its share of each.
         cached = 2 * (spec.plan.config.window_rows // world_size + 2 * spec.groups.row_group_rows)
-        self.fetcher = Fetcher(spec.groups.here(), cached, spec.config.hard_negatives, _switcher(spec))
+        hard_negatives = spec.config.hard_negatives
+        self.fetcher = Fetcher(spec.groups.here(), cached, hard_negatives, _switcher(spec))
+        self._cached: CachedBatches | None = None
+        if spec.cache is not None:
+            spec.cache.check(spec.groups, spec.tokens)
+            self._cached = CachedBatches(spec.cache.here(), self.fetcher, spec.tokens, hard_negatives, spec.pixels)
 
     def make(self, step: int) -> FeedBatch:
         """The rank's share of one step."""
-        slots = self._spec.plan.batch(step).share(self._rank, self._world_size)
-        source = self._spec.groups.sources[slots.source].name
-        return collate(slots, self.fetcher.texts(slots), self._spec.tokens, source, self._spec.pixels)
+        return self.make_all([step])[0]
+
+    def make_all(self, steps: Sequence[int]) -> list[FeedBatch]:
+        """The rank's shares of several steps."""
+        shares = [self._spec.plan.batch(step).share(self._rank, self._world_size) for step in steps]
+        if self._cached is not None:
+            return [self._cached.batch(slots) for slots in shares]
+        sources = self._spec.groups.sources
+        drafts = [Draft(slots, self.fetcher.texts(slots), sources[slots.source].name) for slots in shares]
+        return collate_all(drafts, self._spec.tokens, self._spec.pixels)
 
     def __call__(self, steps: dict[str, np.ndarray]) -> pa.Table:
         """A Ray Data batch of step numbers, counted from the first step of the stream -> one row per step."""
         try:
-            return to_table([self.make(self._first_step + int(number)) for number in steps["id"]])
+            return to_table(self.make_all([self._first_step + number for number in steps["id"].tolist()]))
         except Exception as error:
             # What Ray Data raises in the worker no longer says what went wrong here.
             if self._board is not None:

@@ -51,14 +51,17 @@ class GlobalBatch:
     def share(self, rank: int, world_size: int) -> "GlobalBatch":
         """The neighbouring slots of one rank; `world_size` divides B."""
         size = len(self.row) // world_size
-        mine = slice(rank * size, (rank + 1) * size)
+        return self.only(slice(rank * size, (rank + 1) * size))
+
+    def only(self, slots: np.ndarray | slice) -> "GlobalBatch":
+        """Some of the slots."""
         return GlobalBatch(
             self.step,
             self.source,
-            self.kind[mine],
-            self.row[mine],
-            self.query_language[mine],
-            self.passage_language[mine],
+            self.kind[slots],
+            self.row[slots],
+            self.query_language[slots],
+            self.passage_language[slots],
         )
 
 
