@@ -1,5 +1,6 @@
 """Training as users run it: Ray Train, DeepSpeed, two real workers; a killed worker changes nothing."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from cluster.storage import ResultSet, open_store
 from retrieval.dictionary import StoredDictionary, write_dictionary
 from retrieval.dictionary_of_groups import dictionary_of
 from retrieval.encoder.folder import load_encoder
+from retrieval.group_tokens import open_group_tokens, write_group_tokens
 from trainer.feed.config import FeedConfig
 from trainer.feed.payload import from_row, to_table
 from trainer.feed.stream import Batches, BatchMaker, FeedSpec, rank_stream
@@ -146,8 +148,10 @@ def streamed(spec: FeedSpec, first: int, world_size: int) -> list[list[Any]]:
     return [list(Batches(stream, first, prefetch=2)) for stream in streams]
 
 
-@pytest.mark.parametrize(("world_size", "first"), [(1, 0), (2, 0), (4, 0), (2, 7)])
-def test_any_number_of_ranks_sees_the_same_tokens(cluster: None, tmp_path: Path, world_size: int, first: int) -> None:
+@pytest.mark.parametrize(("world_size", "first", "cached"), [(1, 0, False), (2, 0, True), (4, 0, False), (2, 7, True)])
+def test_any_number_of_ranks_sees_the_same_tokens(
+    cluster: None, tmp_path: Path, world_size: int, first: int, cached: bool
+) -> None:
     from retrieval.encoder.config import EncoderConfig
     from retrieval.encoder.folder import build_encoder
 
@@ -160,6 +164,10 @@ def test_any_number_of_ranks_sees_the_same_tokens(cluster: None, tmp_path: Path,
     dictionary = StoredDictionary(tmp_path)
     spec = FeedSpec(small_plan(groups, mix), groups, tokens, FeedConfig(steps_per_task=3), 14, dictionary)
     whole = BatchMaker(spec, 0, 1)
+    if cached:
+        (tmp_path / "tokens").mkdir()
+        write_group_tokens(tmp_path / "tokens", groups, tokens)
+        spec = dataclasses.replace(spec, cache=open_group_tokens(tmp_path / "tokens"))
     per_rank = streamed(spec, first, world_size)
     assert [len(batches) for batches in per_rank] == [14 - first] * world_size
     for place, step in enumerate(range(first, 14)):

@@ -21,11 +21,15 @@ def key_of(*labels: str | int) -> np.uint64:
 
 def mix64(values: np.ndarray | np.uint64) -> np.ndarray:
     """The splitmix64 finaliser: every input bit changes about half of the output bits."""
-    with np.errstate(over="ignore"):
-        z = np.asarray(values, dtype=np.uint64) + _GOLDEN
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+    # At least one dimension: of arrays, unlike of single numbers, numpy does not say that they overflow.
+    z = np.array(values, dtype=np.uint64, ndmin=1)
+    z += _GOLDEN
+    z ^= z >> np.uint64(30)
+    z *= np.uint64(0xBF58476D1CE4E5B9)
+    z ^= z >> np.uint64(27)
+    z *= np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return z.reshape(np.shape(values))
 
 
 def draws(key: np.uint64, counters: np.ndarray) -> np.ndarray:
@@ -52,11 +56,11 @@ def permute(index: np.ndarray, size: int, key: np.ndarray | np.uint64, inverse: 
     """
     half_bits = np.uint64(max((max(size - 1, 1).bit_length() + 1) // 2, 1))
     values = np.atleast_1d(np.asarray(index, dtype=np.uint64)).copy()
-    keys = np.broadcast_to(np.asarray(key, dtype=np.uint64), values.shape)
+    keys = np.asarray(key, dtype=np.uint64)
     assert not len(values) or values.max() < size, "an index outside the range would walk its cycle for ever"
     pending = np.ones(values.shape, dtype=bool)
     while pending.any():
-        values[pending] = _feistel(values[pending], keys[pending], half_bits, inverse)
+        values[pending] = _feistel(values[pending], keys[pending] if keys.ndim else keys, half_bits, inverse)
         pending &= values >= np.uint64(size)
     return values.astype(np.int64).reshape(np.shape(index))
 

@@ -29,6 +29,8 @@ from trainer.mixing.ratios import KINDS, Kind
 from trainer.mixing.rows import RowOrder
 from trainer.mixing.timeline import Moment, Timeline
 
+_ROW_BLOCK = 16
+"""Batches of a source whose rows are computed together."""
 MONO, CROSS, MULTI, CODE_SWITCHED = range(len(KINDS))
 
 
@@ -84,12 +86,17 @@ class Plan:
         ]
 
     @cached_property
+    def _row_blocks(self) -> dict[int, tuple[int, np.ndarray]]:
+        """Source -> number and rows of the block of its batches that was asked for last."""
+        return {}
+
+    @cached_property
     def timeline(self) -> Timeline:
         """Kinds and sources of all steps; built in each process that asks for a batch."""
         return Timeline(self.config, self.sources, self.seed)
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "timeline"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("timeline", "_row_blocks")}
 
     def batch(self, step: int) -> GlobalBatch:
         """The global batch of one step, counted from 0."""
@@ -100,10 +107,19 @@ class Plan:
             step=step,
             source=moment.source,
             kind=kind.astype(np.int8),
-            row=self._orders[moment.source].rows(moment.batch_number),
+            row=self._rows(moment),
             query_language=query.astype(np.int16),
             passage_language=passages.astype(np.int16),
         )
+
+    def _rows(self, moment: Moment) -> np.ndarray:
+        """(B) rows of a batch. They are computed by the block: for a single batch, numpy's overhead is most of it."""
+        number, place = divmod(moment.batch_number, _ROW_BLOCK)
+        kept = self._row_blocks.get(moment.source)
+        if kept is None or kept[0] != number:
+            kept = number, self._orders[moment.source].rows_of(number * _ROW_BLOCK, _ROW_BLOCK)
+            self._row_blocks[moment.source] = kept
+        return kept[1][place].copy()
 
     def _kinds(self, step: int, moment: Moment) -> np.ndarray:
         """(B) kind of each slot; with granularity `slot` spread over the batch, so that all ranks get alike."""

@@ -36,12 +36,22 @@ class RowOrder:
 
     def rows(self, batch_number: int) -> np.ndarray:
         """(batch) int64 row numbers of the source's batch `batch_number` = 0, 1, ...; none repeats within an epoch."""
-        epoch, number = divmod(batch_number, self.batches_per_epoch)
+        return self.rows_of(batch_number, 1)[0]
+
+    def rows_of(self, first: int, number: int) -> np.ndarray:
+        """(number, batch) rows of the batches first, first + 1, ...: one pass over all costs little more than one."""
+        batches = first + np.arange(number)
+        epoch, place = np.divmod(batches, self.batches_per_epoch)
         per_window = max(self.window_rows // self.batch, 1)
-        window, step = divmod(number, per_window)
-        in_window = min(per_window, self.batches_per_epoch - window * per_window)
-        position = window * per_window * self.batch + np.arange(self.batch) * in_window + step
-        return self._rows_at(epoch, position)
+        window, step = np.divmod(place, per_window)
+        in_window = np.minimum(per_window, self.batches_per_epoch - window * per_window)
+        start = window * per_window * self.batch + step
+        position = start[:, None] + np.arange(self.batch) * in_window[:, None]
+        rows = np.empty(position.shape, dtype=np.int64)
+        for one in np.unique(epoch).tolist():
+            chosen = epoch == one
+            rows[chosen] = self._rows_at(one, position[chosen].ravel()).reshape(-1, self.batch)
+        return rows
 
     def _rows_at(self, epoch: int, position: np.ndarray) -> np.ndarray:
         """Rows that stand at positions of the epoch's shuffled sequence."""
