@@ -15,13 +15,22 @@ from retrieval.encode import encode_side, encode_texts, read_vectors, write_vect
 from retrieval.encoder.folder import load_encoder
 from retrieval.index.vector_files import open_vector_files, write_vector_files
 from retrieval.records import Collection
+from retrieval.token_lookup import open_token_lookup
 
 QUERIES, PASSAGES = "queries", "passages"
 
 
-def write_collection_vectors(folder: Path, encoder: Path, collection: Collection, options: EvaluationConfig) -> None:
-    """Encode queries and passages of a collection into `queries/` and `passages/`, rows in the collection's order."""
+def write_collection_vectors(
+    folder: Path, encoder: Path, collection: Collection, options: EvaluationConfig, known: Path | None = None
+) -> None:
+    """Encode queries and passages of a collection into `queries/` and `passages/`, rows in the collection's order.
+
+    Args:
+        known: folder with the token ids of texts that were tokenised before (token_lookup).
+    """
     model, tokens = load_encoder(encoder)
+    if known is not None:
+        tokens = tokens.knowing(open_token_lookup(known))
     names = np.array(collection.languages)
     for part, texts, images, role, language in (
         (QUERIES, collection.query_texts, collection.query_images, "query", collection.query_language),

@@ -63,9 +63,18 @@ class EvaluationStage:
             from jobs.encoding import write_collection_vectors
 
             about = {"stage": "encode", "encoder": encoder.name, "collection": name, "precision": precision}
+            tokens = self.tokens(arm, name)
+            about |= {"tokens": tokens.name} if tokens else {}
+            known, place = tokens.folder if tokens else None, encoder.folder / ENCODER_FOLDER
             with write_result_set(self._store, key, about) as folder:
-                write_collection_vectors(folder, encoder.folder / ENCODER_FOLDER, self.collection(name), self._options)
+                write_collection_vectors(folder, place, self.collection(name), self._options, known)
         return open_result_set(self._store, key)
+
+    def tokens(self, arm: str, name: str) -> ResultSet | None:
+        """Token ids of a collection's texts, for all encoders with an arm's tokenizer; see `collection_tokens`."""
+        from jobs.token_stage import collection_tokens
+
+        return collection_tokens(self._stages, name, self._stages.encoder(arm), self.collection(name))
 
     def evaluation_name(self, arm: str, name: str, perturbation: PerturbationName | None = None) -> str:
         """Name of an evaluation; a perturbation of the queries is part of it where there is one."""

@@ -24,7 +24,10 @@ from jobs.records import NIGHTLY_LEASE, NIGHTS, Night, night_name
 from jobs.trend import write_index
 
 NOTE = ".prune"
-_DELETED_IN_ORDER = ("nightly", "runs", "evaluations", "throughput", "vectors", "encoders", "dictionaries", "groups")
+_DELETED_IN_ORDER = (
+    *("nightly", "runs", "evaluations", "throughput", "vectors"),
+    *("tokens", "encoders", "dictionaries", "groups"),
+)
 _MADE_BY_ENCODERS = ("vectors/", "throughput/")
 _UNDER_WAY = "training"
 _LARGEST_LEDGER_BYTES = 16 << 20
@@ -184,12 +187,17 @@ def _condemned(contents: _Contents, gone: set[str]) -> list[str]:
     # What no result leads to goes with the encoder it was made by.
     made = {name for name in contents.names if name.startswith(_MADE_BY_ENCODERS)}
     deletable |= {name for name in made if contents.uses[name] & deletable}
+    # Token ids keep nothing: they go with the groups that they are of, or with the last vectors made of them.
+    tokens = {name for name in contents.names if name.startswith("tokens/")}
+    deletable -= tokens
     if any(name.startswith(f"{_UNDER_WAY}/") for name in contents.names):
         # A training that is not over names what it stands on nowhere.
         ground = {name for name in deletable if name.startswith(("groups/", "dictionaries/"))}
         deletable -= ground | {name for name in deletable if contents.stage[name] == "start"}
-    while needed := contents.reached(contents.names - deletable) & deletable:
+    while needed := contents.reached(contents.names - deletable - tokens) & deletable:
         deletable -= needed
+    unused = tokens & contents.reached(deletable) - contents.reached(contents.names - deletable - tokens)
+    deletable |= unused | {name for name in tokens if contents.uses[name] & deletable}
     return sorted(deletable, key=lambda name: _place(contents, name))
 
 

@@ -5,6 +5,7 @@ Rust tokenizer without transformers around it; like any use of it, it heeds TOKE
 RAYON_NUM_THREADS.
 """
 
+import copy
 import functools
 import hashlib
 import json
@@ -20,6 +21,7 @@ import numpy as np
 from cluster.errors import ConfigError, DataError
 from cluster.fingerprint import fingerprint
 from retrieval.encoder.config import EncoderConfig, Role
+from retrieval.encoder.known import KnowingEngine, Known, text_keys
 from retrieval.encoder.m2m100 import M2M100Engine
 
 if TYPE_CHECKING:
@@ -127,10 +129,23 @@ class Tokens:
         """
         if languages is not None and len(languages) != len(texts):
             raise DataError(f"{len(texts)} texts but {len(languages)} languages; give one for each text")
+        return self._engine.encode(self._prefixed(texts, role), languages, self.config.max_tokens(role))
+
+    def keys(self, texts: Sequence[str], role: Role, languages: Sequence[str]) -> np.ndarray:
+        """(n) int64: what `knowing` finds the texts by."""
+        marks = languages if self.marks_languages else None
+        return text_keys(self._prefixed(texts, role), marks, self.config.max_tokens(role))
+
+    def knowing(self, known: Known) -> "Tokens":
+        """The same tokens, that look up texts before they tokenise them."""
+        tokens = copy.copy(self)
+        tokens._engine = KnowingEngine(self._engine, known, self.marks_languages)
+        return tokens
+
+    def _prefixed(self, texts: Sequence[str], role: Role) -> Sequence[str]:
         prefix = self.config.prefix(role)
         # As text, not as ids: a tokenizer may join the end of the prefix with the beginning of the text.
-        prefixed = [prefix + text for text in texts] if prefix else texts
-        return self._engine.encode(prefixed, languages, self.config.max_tokens(role))
+        return [prefix + text for text in texts] if prefix else texts
 
     def pad(self, ids: Sequence[np.ndarray], multiple_of: int = PAD_MULTIPLE) -> dict[str, np.ndarray]:
         """Encoded texts as one rectangle, padded at the end.

@@ -67,6 +67,20 @@ def test_what_is_written_as_it_comes_is_what_the_vectors_give(judged: Stages) ->
     assert json.dumps(written.summary) == json.dumps(expected.summary)
 
 
+def test_encoders_with_one_tokenizer_tokenise_a_collection_once(judged: Stages) -> None:
+    vectors = {arm: judged.vectors(arm, "test") for arm in ("hybrid", "untrained")}
+    assert len({found.about["tokens"] for found in vectors.values()}) == 1
+    collection = judged.collection("test")
+    names = np.array(collection.languages)
+    encoder, tokens = load_encoder(judged.encoder("hybrid").folder / ENCODER_FOLDER)
+    queries, passages = read_collection_vectors(vectors["hybrid"].folder)
+    for found, texts, role, language in (
+        (queries, collection.query_texts, "query", collection.query_language),
+        (passages, collection.passage_texts, "passage", collection.passage_language),
+    ):
+        np.testing.assert_array_equal(found, encode_texts(encoder, tokens, texts, role, names[language].tolist()))
+
+
 def test_more_to_evaluate_changes_no_name_of_what_is_there(fields: dict[str, Any], judged: Stages) -> None:
     plain = stages_of(fields)
     for retriever in plain.retrievers():

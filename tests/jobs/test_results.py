@@ -211,6 +211,31 @@ def test_training_under_way_keeps_the_ground_it_stands_on(copy: Store, tmp_path:
     assert names[0] == run.name, "results go before what they need"
 
 
+def test_token_ids_go_with_what_they_are_of(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "root")
+    runs = [write_run(store, revision, {"hybrid": GOOD}) for revision in ("a", "b")]
+    arm = next(arm for arm in runs[0].arms if arm.encoder)
+    groups = next(name for name in result_sets(store) if name.startswith("groups/"))
+    for name, about in (
+        ("tokens/of-groups", {"groups": groups}),
+        ("tokens/of-a-collection", {"collection": "test"}),
+        ("vectors/more-of-a", {"encoder": arm.encoder, "tokens": "tokens/of-a-collection"}),
+    ):
+        with write_result_set(store, name, {"stage": "tokens"} | about) as folder:
+            (folder / "data").write_text(name)
+    prune(store, 1, None, TODAY)  # both runs have the same date, so the one with the larger name stays
+    kept = max(runs, key=lambda run: run.name)
+    left = {name for name in result_sets(store) if name.startswith("tokens/")}
+    assert left == {"tokens/of-groups"} | ({"tokens/of-a-collection"} if kept is runs[0] else set())
+    with write_result_set(store, "training/7/checkpoints/step-00000002", {"checkpoint": 2}) as folder:
+        (folder / "state.json").write_text("{}")
+    assert not any(name.startswith("tokens/") for name in plan_pruning(store, 0, None, TODAY).names)
+    store.delete("training/7")
+    names = plan_pruning(store, 0, None, TODAY).names
+    assert names.index("tokens/of-groups") < names.index(groups)
+    assert left <= set(names)
+
+
 def test_a_prune_that_was_killed_is_finished_by_the_next(copy: Store) -> None:
     plan = plan_pruning(copy, 1, None, TODAY)
     copy.write_bytes(NOTE, json.dumps(plan.names).encode())
