@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= cpu,dev
 ROOT ?= runs/quickstart
+FUZZ_EXECUTIONS ?= 200000
 BIN := $(VENV)/bin
 comma := ,
 INSTALLED := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 # Two test processes at a time, with one thread each: three were no faster on two cores, and starved Ray.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 RAY_USAGE_STATS_ENABLED=0
 
-.PHONY: install quickstart test test-long test-fast lint types check bench clean
+.PHONY: install quickstart test test-long test-fast lint types check bench fuzz clean
 
 install: $(INSTALLED)
 
@@ -37,6 +38,10 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+
+fuzz:  ## readers under atheris; FUZZ_EXECUTIONS of all together, findings in runs/fuzz
+	$(MAKE) install EXTRAS=$(EXTRAS),fuzz
+	$(TEST_ENVIRONMENT) $(BIN)/python tests/fuzz/run.py --executions $(FUZZ_EXECUTIONS) --processes 2
 
 check: lint types test-long test
 

@@ -17,6 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Va
 from cluster.errors import ConfigError
 
 MAX_CONFIG_BYTES = 1 << 20
+MAX_DEPTH = 64
+"""Levels of lists and mappings within each other; ours go to about eight."""
 _SECRET_KEY = re.compile(
     r"(secret|password|passwd|(access|api|private)[_-]?key|credential|(^|[_-])token$)", re.IGNORECASE
 )
@@ -52,13 +54,22 @@ ConfigType = TypeVar("ConfigType", bound=Config)
 class _Loader(yaml.SafeLoader):
     """Safe YAML without aliases (a few lines of them can expand to gigabytes) and without repeated keys."""
 
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._depth = 0
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             raise ConfigError(
                 f"line {event.start_mark.line + 1}: YAML aliases (*{event.anchor}) are refused; write the value out"
             )
-        return super().compose_node(parent, index)
+        if self._depth == MAX_DEPTH:  # well before Python's own limit, which takes 10 ms and more to reach
+            raise ConfigError(f"line {self.peek_event().start_mark.line + 1}: nested too deeply for a configuration")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()

@@ -11,13 +11,14 @@ Item = TypeVar("Item")
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN(?!IZER)|API_?KEY|ACCESS_?KEY|CREDENTIAL", re.IGNORECASE)
 _NAME_OF_A_PLACE = re.compile(r"_(PATH|FILE|DIR|HOME)$", re.IGNORECASE)
 _MIN_SECRET_LENGTH = 8
+_LONGEST_LINE = 2000
 
 
 class _MaskedFormatter(logging.Formatter):
-    """Masks secrets wherever a line, or the traceback below it, would show them."""
+    """Masks secrets wherever a line, or the traceback below it, would show them, and what a terminal would obey."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return mask_secrets(super().format(record))
+        return "\n".join(map(visible, mask_secrets(super().format(record)).split("\n")))
 
 
 def mask_secrets(text: str) -> str:
@@ -29,6 +30,27 @@ def mask_secrets(text: str) -> str:
     for secret in sorted(secrets, key=len, reverse=True):  # a secret may begin with another one
         text = text.replace(secret, "***")
     return text
+
+
+def visible(text: str) -> str:
+    """The text with what cannot be seen written out as escapes.
+
+    Files of strangers end up in messages: a terminal obeys control characters, characters that turn the direction of
+    writing make a line read otherwise than it is, and halves of surrogate pairs cannot be written at all.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in " \t" else one.encode("unicode_escape").decode("ascii") for one in text
+    )
+
+
+def one_line(text: str) -> str:
+    """The text as one line that can be shown: visible, and its middle left out where it is very long."""
+    text = " ".join(text.split())
+    if len(text) > _LONGEST_LINE:
+        text = f"{text[: _LONGEST_LINE // 2]} [...] {text[-_LONGEST_LINE // 2 :]}"
+    return visible(text)
 
 
 def names_a_secret(variable: str) -> bool:

@@ -1,15 +1,15 @@
 """What stands in a root: runs and nights. Only their manifests and verdicts are read, so that a listing is quick."""
 
-import json
 from datetime import date
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from cluster.config import describe
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from cluster.storage import Store, result_set_exists
-from cluster.storage.result_set import COMMIT, MANIFEST
+from cluster.storage.result_set import COMMIT, MANIFEST, parse_manifest
 from jobs.records import NIGHTS, RUNS, Night, Record, RunRecord, night_name
 
 VERDICT = "verdict.json"
@@ -23,11 +23,10 @@ def result_sets(store: Store, below: str = "") -> list[str]:
 
 
 def manifest(store: Store, name: str) -> dict[str, Any]:
-    """The manifest of a committed result set: its files, and in `about` what the writer said about them."""
-    found = _json(store, f"{name}/{MANIFEST}")
-    if not isinstance(found.get("about"), dict) or not isinstance(found.get("files"), dict):
-        raise DataError(f"{store.where(name)}/{MANIFEST}: not a manifest; delete the result set and run again")
-    return found
+    """The manifest of a committed result set: its `files`, and in `about` what the writer said about them."""
+    key = f"{name}/{MANIFEST}"
+    about, files = parse_manifest(_bytes(store, key), store.where(key))
+    return {"about": about, "files": files}
 
 
 def read_run(store: Store, name: str) -> RunRecord:
@@ -78,11 +77,16 @@ def nights(store: Store) -> list[Night]:
     return [night for day in sorted(days) if (night := read_night(store, day)) is not None]
 
 
-def _json(store: Store, key: str) -> dict[str, Any]:
+def _bytes(store: Store, key: str) -> bytes:
     try:
-        value = json.loads(store.read_bytes(key))
+        return store.read_bytes(key)
     except FileNotFoundError:
         raise DataError(f"{store.where(key)}: missing; delete the result set and run again") from None
+
+
+def _json(store: Store, key: str) -> dict[str, Any]:
+    try:
+        value = parse_json(_bytes(store, key))
     except ValueError as error:
         raise DataError(f"{store.where(key)}: not JSON ({error}); delete the result set and run again") from None
     if not isinstance(value, dict):

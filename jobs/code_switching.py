@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.documents import parse_json
 from cluster.logs import get_logger
 from cluster.storage import ResultSet
 
@@ -44,7 +45,7 @@ def stored_dictionary(dictionary: ResultSet) -> "StoredDictionary":
 
 def switchable_languages(dictionary: ResultSet) -> tuple[str, ...]:
     """Languages that code-switched batches can be in; those left out are named in one warning."""
-    shares: dict[str, float] = json.loads(dictionary.path(COVERAGE_FILE).read_text(encoding="utf-8"))
+    shares: dict[str, float] = parse_json(dictionary.path(COVERAGE_FILE).read_text(encoding="utf-8"))
     left_out = [language for language, share in shares.items() if share < LEAST_COVERAGE]
     if left_out:
         _logger.warning(

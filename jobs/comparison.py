@@ -125,10 +125,10 @@ def _table_reader(store: Store) -> Tables:
 
     @functools.lru_cache(maxsize=4)
     def table(evaluation: str, bias: bool) -> "pa.Table":
-        import pyarrow.parquet as pq
-
         from retrieval.evaluate import PER_QUERY, PER_QUERY_BIAS
+        from retrieval.formats.parquet import read_table
 
-        return pq.read_table(open_result_set(store, evaluation).path(PER_QUERY_BIAS if bias else PER_QUERY))
+        path = open_result_set(store, evaluation).path(PER_QUERY_BIAS if bias else PER_QUERY)
+        return read_table(path, "evaluate again")
 
     return lambda evaluation, setting: table(evaluation, setting == BIAS)

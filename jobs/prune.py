@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from cluster.documents import parse_json
 from cluster.errors import ConfigError
 from cluster.logs import get_logger
 from cluster.storage import Store
@@ -141,7 +142,7 @@ def _named(store: Store, name: str, fields: dict[str, Any]) -> Iterator[str]:
             content = store.read_bytes(f"{name}/{file}")
             for document in content.splitlines() if file.endswith(".jsonl") else [content]:
                 with contextlib.suppress(ValueError):
-                    yield from _texts(json.loads(document))
+                    yield from _texts(parse_json(document))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -173,7 +174,7 @@ def _special(there: list[Night]) -> dict[str, str]:
 def _noted(store: Store) -> list[str]:
     """What a prune that was killed had still to delete."""
     try:
-        return [str(name) for name in json.loads(store.read_bytes(NOTE))]
+        return [str(name) for name in parse_json(store.read_bytes(NOTE))]
     except FileNotFoundError:
         return []
     except (ValueError, TypeError) as error:

@@ -1,12 +1,12 @@
 """A whole run: every stage that is not done yet, then the report. Started again, it goes on where it was."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.documents import parse_json
 from cluster.fingerprint import fingerprint
 from cluster.logs import get_logger
 from cluster.storage import ResultSet, Store, open_result_set, result_set_exists, write_result_set
@@ -158,7 +158,7 @@ def _means(stages: Stages) -> dict[str, dict[str, Any]]:
 
     return {
         retriever: {
-            name: brief(json.loads(stages.evaluation(retriever, name).path("summary.json").read_text(encoding="utf-8")))
+            name: brief(parse_json(stages.evaluation(retriever, name).path("summary.json").read_text(encoding="utf-8")))
             for name in stages.config.data.evaluation
         }
         for retriever in stages.retrievers()

@@ -1,9 +1,9 @@
 """A finished run's stages -> the record that its result set carries."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
+from cluster.documents import parse_json
 from jobs.records import ArmRecord, RunRecord
 from jobs.stages import BM25, UNTRAINED, Stages
 
@@ -30,7 +30,7 @@ def _arm(stages: Stages, retriever: str) -> ArmRecord:
         encoder=None if retriever == BM25 else stages.encoder(retriever).name,
         evaluations={name: evaluation.name for name, evaluation in evaluations.items()},
         figures={
-            name: headline_figures(json.loads(evaluation.path("summary.json").read_text(encoding="utf-8")))
+            name: headline_figures(parse_json(evaluation.path("summary.json").read_text(encoding="utf-8")))
             for name, evaluation in evaluations.items()
         },
     )

@@ -27,6 +27,7 @@ import regex
 
 from cluster.errors import DataError
 from cluster.storage import open_store
+from retrieval.formats.parquet import read_table
 from retrieval.records import Group
 
 if TYPE_CHECKING:
@@ -147,14 +148,10 @@ def read_dictionary(folder: Path) -> Dictionary:
         DataError: the file is missing, damaged or no dictionary.
     """
     path = folder / DICTIONARY_FILE
-    try:
-        entries = pq.read_table(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: missing; induce the dictionary again") from None
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: not a whole Parquet file ({error}); induce the dictionary again") from None
-    if entries.schema.names != _SCHEMA.names:
-        raise DataError(f"{path}: has columns {', '.join(entries.schema.names)}, not {', '.join(_SCHEMA.names)}")
+    entries = read_table(path, "induce the dictionary again")
+    if not entries.schema.equals(_SCHEMA):
+        found = ", ".join(f"{field.name} ({field.type})" for field in entries.schema)
+        raise DataError(f"{path}: has columns {found}, not {', '.join(_SCHEMA.names)}; induce the dictionary again")
     return Dictionary(entries)
 
 

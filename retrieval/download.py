@@ -24,6 +24,7 @@ from cluster.fingerprint import file_sha256
 from cluster.logs import get_logger, progress
 from retrieval.datasets import require_inputs
 from retrieval.datasets.origins import ORIGINS, Origin, RemoteFile
+from retrieval.formats.archives import ARCHIVE_ERRORS
 from retrieval.language_codes import canonical_code
 
 MAX_UNPACKED_BYTES = 8 << 30
@@ -142,7 +143,7 @@ def fetch(file: RemoteFile, folder: Path) -> Path:
             time.sleep(min(8, 2**attempt) / 4)
     _check(file, part, tag)
     if file.unpack:
-        _unpack(part, file, folder)
+        unpack(part, file, folder)
     part.replace(path)
     tag.unlink(missing_ok=True)
     return path
@@ -234,7 +235,7 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(_SafeRedirects())
 
 
-def _unpack(archive: Path, file: RemoteFile, folder: Path) -> None:
+def unpack(archive: Path, file: RemoteFile, folder: Path) -> None:
     """Write an archive's plain files into the folder; none can leave it, links are not followed or made.
 
     Raises:
@@ -258,7 +259,7 @@ def _unpack(archive: Path, file: RemoteFile, folder: Path) -> None:
             with open_member() as source, staged.open("wb") as sink:
                 shutil.copyfileobj(source, sink, _CHUNK_BYTES)
             staged.replace(target)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+    except ARCHIVE_ERRORS as error:
         archive.unlink(missing_ok=True)
         raise WorkError(
             f"{file.url}: not a whole archive ({error}); it was deleted, run again to fetch it anew"

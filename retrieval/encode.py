@@ -16,6 +16,7 @@ from cluster.logs import progress as progress_bar
 from retrieval.encoder.config import Role
 from retrieval.encoder.dual import DualEncoder
 from retrieval.encoder.tokens import PAD_MULTIPLE, Tokens
+from retrieval.formats.vectors import map_vectors
 from retrieval.images import ImageSource, encoded
 
 VECTORS_FILE = "vectors.npy"
@@ -195,12 +196,7 @@ def read_vectors(folder: Path) -> np.ndarray:
         DataError: there are none, or the file is cut short or holds something else.
     """
     path = Path(folder) / VECTORS_FILE
-    try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no vectors there; encode the collection first") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as vectors ({error}); encode the collection again") from None
+    vectors = map_vectors(path, "encode the collection again")
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype != np.float32:
         found = f"{vectors.dtype} {vectors.shape}" if isinstance(vectors, np.ndarray) else "an archive"
         raise DataError(f"{path}: holds {found}, expected float32 vectors in two dimensions")

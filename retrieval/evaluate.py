@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from cluster.documents import parse_json
 from cluster.errors import DataError, WorkError
 from cluster.logs import progress
 from retrieval.best import best_rows
+from retrieval.formats.parquet import read_table
 from retrieval.measures.peer import DEPTH
 from retrieval.measures.statistics import RESAMPLES
 from retrieval.per_query import Records, TileRanks, bias_table, joined, records_table, tile_records
@@ -240,16 +241,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     Raises:
         DataError: a file is missing or damaged; it is named.
     """
-    tables = []
-    for name in (PER_QUERY, PER_QUERY_BIAS):
-        try:
-            tables.append(pq.read_table(folder / name))
-        except FileNotFoundError:
-            raise DataError(f"{folder / name}: missing; evaluate again") from None
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{folder / name}: not a whole Parquet file ({error}); evaluate again") from None
+    tables = [read_table(folder / name, "evaluate again") for name in (PER_QUERY, PER_QUERY_BIAS)]
     try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        summary = parse_json((folder / SUMMARY).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{folder / SUMMARY}: missing; evaluate again") from None
     except ValueError as error:

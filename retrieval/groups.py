@@ -10,7 +10,6 @@ i // row_group_rows, counted over its files in order; only the very last row gro
 """
 
 import functools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +17,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cluster.errors import DataError
+from cluster.config import describe
+from cluster.documents import parse_json
+from cluster.errors import ConfigError, DataError
 from cluster.storage import ResultSet, open_store
-from retrieval.formats.parquet import broken_parquet
+from cluster.storage.store import check_key
+from retrieval.formats.parquet import PARQUET_ERRORS, broken_parquet
 from retrieval.images import IMAGE
 from retrieval.records import Group, Pair
 
@@ -100,7 +103,8 @@ class GroupSource:
                 if missing:
                     raise DataError(f"{shard.path}: has no column '{missing[0]}'; its columns are {', '.join(names)}")
                 table = file.read_row_group(number - first, columns=None if columns is None else list(columns))
-        except (pa.ArrowException, OSError) as error:
+                table.validate(full=True)
+        except PARQUET_ERRORS as error:
             raise DataError(f"{shard.path}: {broken_parquet(error)}; {_AGAIN}") from None
         return table if columns is None else table.select(list(columns))
 
@@ -184,32 +188,75 @@ def open_groups(place: Path | str | ResultSet) -> PreparedGroups:
     """
     folder, origin = (place.folder, (place.root, place.name)) if isinstance(place, ResultSet) else (Path(place), ())
     path = folder / GROUPS_FILE
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        version = document["version"]
-        if version != VERSION:
-            raise DataError(f"{path}: has version {version}, this program reads version {VERSION}; {_AGAIN}")
-        sources = tuple(_source(folder, document["row_group_rows"], fields) for fields in document["sources"])
-        groups = PreparedGroups(folder, document["row_group_rows"], sources, *origin)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; this is not a folder of prepared groups; {_AGAIN}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read ({type(error).__name__}: {error}); {_AGAIN}") from None
+    document = _document(path)
+    sources = tuple(_source(folder, document.row_group_rows, fields) for fields in document.sources)
+    groups = PreparedGroups(folder, document.row_group_rows, sources, *origin)
     for source in groups.sources:
         _check_files(path, source)
     return groups
 
 
-def _source(folder: Path, row_group_rows: int, fields: Mapping[str, Any]) -> GroupSource:
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class _ShardFields(_Fields):
+    file: str
+    rows: int = Field(ge=1)
+
+    @field_validator("file")
+    @classmethod
+    def _inside(cls, file: str) -> str:
+        try:
+            return check_key(file)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+
+class _SourceFields(_Fields):
+    name: str
+    dataset: str
+    languages: list[str] = Field(min_length=1)
+    num_groups: int = Field(ge=1)
+    has_negatives: bool
+    shards: list[_ShardFields]
+    has_images: bool = False
+
+
+class _Document(_Fields):
+    """`groups.json`."""
+
+    version: int
+    row_group_rows: int = Field(ge=1)
+    sources: list[_SourceFields]
+
+
+def _document(path: Path) -> _Document:
+    try:
+        fields = parse_json(path.read_bytes())
+        if isinstance(fields, dict) and fields.get("version") != VERSION:
+            raise DataError(
+                f"{path}: has version {fields.get('version')}, this program reads version {VERSION}; {_AGAIN}"
+            )
+        return _Document.model_validate(fields)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; this is not a folder of prepared groups; {_AGAIN}") from None
+    except ValidationError as error:
+        raise DataError(f"{path}: cannot be read: {describe(error, _Document)}; {_AGAIN}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({type(error).__name__}: {error}); {_AGAIN}") from None
+
+
+def _source(folder: Path, row_group_rows: int, fields: _SourceFields) -> GroupSource:
     return GroupSource(
-        name=fields["name"],
-        dataset=fields["dataset"],
-        languages=tuple(fields["languages"]),
-        num_groups=fields["num_groups"],
+        name=fields.name,
+        dataset=fields.dataset,
+        languages=tuple(fields.languages),
+        num_groups=fields.num_groups,
         row_group_rows=row_group_rows,
-        has_negatives=fields["has_negatives"],
-        shards=tuple(Shard(folder / shard["file"], shard["rows"]) for shard in fields["shards"]),
-        has_images=fields.get("has_images", False),
+        has_negatives=fields.has_negatives,
+        shards=tuple(Shard(folder / shard.file, shard.rows) for shard in fields.shards),
+        has_images=fields.has_images,
     )
 
 
@@ -223,7 +270,7 @@ def _check_files(path: Path, source: GroupSource) -> None:
             metadata = _metadata(shard.path)
         except FileNotFoundError:
             raise DataError(f"{shard.path}: no such file; {_AGAIN}") from None
-        except (pa.ArrowException, OSError) as error:
+        except PARQUET_ERRORS as error:
             raise DataError(f"{shard.path}: {broken_parquet(error)}; {_AGAIN}") from None
         if metadata.num_rows != shard.rows:
             raise DataError(f"{shard.path}: holds {metadata.num_rows} rows, expected {shard.rows}; {_AGAIN}")

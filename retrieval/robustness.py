@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from cluster.errors import DataError
 from retrieval.evaluate import PER_QUERY
+from retrieval.formats.parquet import read_table
 from retrieval.measures.statistics import RESAMPLES, bootstrap_means, design_of, macro_mean, percentile_intervals
 from retrieval.per_query import CROSS, MONO, MULTI
 from retrieval.perturb.perturbation import Perturbation, perturbed_queries
@@ -93,7 +94,7 @@ def _values(folder: Path, measures: Sequence[str]) -> pa.Table:
     unknown = [name for name in measures if name not in there]
     if unknown:
         raise DataError(f"{path}: no measure '{unknown[0]}'; it has {', '.join(there[len(_KEYS) + 1 :])}")
-    return pq.read_table(path, columns=[*_KEYS, *measures], read_dictionary=list(_KEYS))
+    return read_table(path, "evaluate again", columns=[*_KEYS, *measures], read_dictionary=list(_KEYS))
 
 
 def relative_drops(
@@ -188,9 +189,4 @@ def read_drops(folder: Path) -> pa.Table:
     Raises:
         DataError: it is missing or damaged.
     """
-    try:
-        return pq.read_table(folder / DROPS)
-    except FileNotFoundError:
-        raise DataError(f"{folder / DROPS}: missing; evaluate the perturbed queries again") from None
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{folder / DROPS}: not a whole Parquet file ({error}); evaluate again") from None
+    return read_table(folder / DROPS, "evaluate the perturbed queries again")

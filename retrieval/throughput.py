@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from retrieval.ranks import num_threads
 from retrieval.records import Collection
@@ -151,7 +152,7 @@ def read_throughput(folder: Path) -> dict[str, Any]:
     """
     path = folder / THROUGHPUT
     try:
-        figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        figures: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: missing; measure again") from None
     except ValueError as error:

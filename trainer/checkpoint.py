@@ -10,15 +10,17 @@ There is no pickle in it. Dropout and data order are pure functions of seed and 
 """
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cluster.config import Config
+from cluster.config import Config, describe
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from cluster.logs import get_logger
 from cluster.storage import ResultSet, Store, open_result_set, write_result_set
@@ -28,6 +30,7 @@ from trainer.state import FullState
 VERSION = 1
 _WEIGHTS, _OPTIMIZER, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 _FIRST, _SECOND = "exp_avg/", "exp_avg_sq/"
+_STEP = re.compile("step-([0-9]{8})")
 _logger = get_logger("checkpoint")
 
 
@@ -180,26 +183,49 @@ def latest(store: Store, prefix: str, fingerprint: str | None = None) -> Checkpo
     return None
 
 
+class _About(BaseModel):
+    """`state.json`, apart from what only people read."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    version: int
+    step: int = Field(ge=0)
+    fingerprint: str
+    seed: int
+    optimizer_steps: int = Field(ge=0)
+    progress: dict[str, Any]
+
+
 def _read(files: ResultSet) -> Checkpoint:
-    about = json.loads(files.path(_STATE).read_text(encoding="utf-8"))
-    if about.get("version") != VERSION:
-        raise DataError(
-            f"{files.path(_STATE)}: checkpoint version {about.get('version')}, this program reads {VERSION}; resume "
-            "with the program that wrote it"
-        )
+    about = _about(files.path(_STATE))
     moments = _tensors(files.path(_OPTIMIZER))
     return Checkpoint(
-        step=about["step"],
-        fingerprint=about["fingerprint"],
-        seed=about["seed"],
-        progress=about["progress"],
+        step=about.step,
+        fingerprint=about.fingerprint,
+        seed=about.seed,
+        progress=about.progress,
         state=FullState(
             weights=_tensors(files.path(_WEIGHTS)),
             first_moments=_below(moments, _FIRST),
             second_moments=_below(moments, _SECOND),
-            optimizer_steps=about["optimizer_steps"],
+            optimizer_steps=about.optimizer_steps,
         ),
     )
+
+
+def _about(path: Path) -> _About:
+    try:
+        fields = parse_json(path.read_bytes())
+        if isinstance(fields, dict) and fields.get("version") != VERSION:
+            raise DataError(
+                f"{path}: checkpoint version {fields.get('version')}, this program reads {VERSION}; resume with the "
+                "program that wrote it"
+            )
+        return _About.model_validate(fields)
+    except ValidationError as error:
+        raise DataError(f"{path}: {describe(error, _About)}; resume from another checkpoint") from None
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error}); resume from another checkpoint") from None
 
 
 def _tensors(path: Path) -> dict[str, Any]:
@@ -208,7 +234,7 @@ def _tensors(path: Path) -> dict[str, Any]:
 
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError, MemoryError) as error:
         raise DataError(f"{path}: not a safetensors file ({error}); resume from another checkpoint") from None
 
 
@@ -220,8 +246,9 @@ def _committed_steps(store: Store, prefix: str) -> Iterator[int]:
     """Steps whose checkpoint has its commit object; what a killed process left half-written has none."""
     for key in store.list(f"{prefix}/checkpoints"):
         folder, _, name = key.rpartition("/")
-        if name == COMMIT and folder.rpartition("/")[2].startswith("step-"):
-            yield int(folder.rpartition("-")[2])
+        found = _STEP.fullmatch(folder.rpartition("/")[2])
+        if name == COMMIT and found:
+            yield int(found[1])
 
 
 def _versions() -> dict[str, str]:

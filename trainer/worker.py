@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import MixlingualError
+from cluster.errors import DataError, MixlingualError
 from cluster.logs import get_logger
 from cluster.storage import Store, open_store, write_result_set
 from retrieval.records import Collection
@@ -137,9 +137,15 @@ class Run:
             seed=spec.seed,
             state=checkpoint.state if checkpoint else None,
         )
-        self.ledger = Ledger(spec.feed.plan.config, spec.feed.plan.sources, progress.get("ledger"))
-        self.telemetry = Telemetry(progress.get("telemetry", ()))
-        self.selection: Selection = Selection(**progress.get("selection", {}))
+        try:
+            self.ledger = Ledger(spec.feed.plan.config, spec.feed.plan.sources, progress.get("ledger"))
+            self.telemetry = Telemetry(progress.get("telemetry", ()))
+            self.selection: Selection = Selection(**progress.get("selection", {}))
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+            raise DataError(
+                f"{self.store.where(spec.prefix)}: the progress that the checkpoint of step {self.steps_done} tells "
+                f"cannot be read ({error!r}); delete that checkpoint and start again"
+            ) from None
         self.writer = CheckpointWriter(self.store, spec.prefix, training.checkpoint)
         self.validator: Validator | None = None
         if spec.validation is not None and training.validation.every:

@@ -3,13 +3,13 @@
 import functools
 import gzip
 import importlib.util
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cluster.documents import parse_json
 from cluster.errors import ConfigError
 from cluster.specs.problems import Document, Problem, part
 
@@ -26,7 +26,7 @@ def launcher_schema() -> Schema:
     found = importlib.util.find_spec("ray")
     assert found is not None and found.submodule_search_locations, "ray is a dependency"
     path = Path(next(iter(found.submodule_search_locations)), "autoscaler", "ray-schema.json")
-    schema: Schema = json.loads(path.read_text(encoding="utf-8"))
+    schema: Schema = parse_json(path.read_text(encoding="utf-8"))
     return schema
 
 

@@ -10,20 +10,25 @@ compared: a holder is dead when its counter has stood still for as long as its l
 import contextlib
 import json
 import os
+import re
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from cluster.documents import parse_json
 from cluster.errors import DataError, WorkError
 from cluster.logs import get_logger
 from cluster.storage.store import Store
 
 FOLDER = ".leases"
 _DIGITS = 12
+_TOKEN = re.compile(f"[0-9]{{{_DIGITS}}}")
 _BEATS_PER_LEASE = 4
+_LONGEST_SECONDS = 30 * 24 * 3600.0
 _logger = get_logger("lease")
 
 
@@ -133,7 +138,7 @@ def acquire_lease(store: Store, name: str, seconds: float = 60.0, wait_seconds: 
     seen: tuple[int, Record] | None = None
     alive = False
     while True:
-        found = _newest(store, name)
+        found = newest_lease(store, name)
         now = time.monotonic()
         if found is not None and found != seen:
             alive = seen is not None and not found[1].released
@@ -156,24 +161,37 @@ def _key(name: str, token: int) -> str:
 def _tokens(store: Store, name: str) -> list[int]:
     folder = f"{FOLDER}/{name}/"
     numbers = (key.removeprefix(folder) for key in store.list(folder.rstrip("/")))
-    return [int(number) for number in numbers if number.isdigit()]  # another lease's name may continue this one's
+    # Another lease's name may continue this one's; and "3" or "³" would name no object of ours.
+    return [int(number) for number in numbers if _TOKEN.fullmatch(number)]
 
 
 def _newest_token(store: Store, name: str) -> int:
     return max(_tokens(store, name), default=0)
 
 
-def _newest(store: Store, name: str) -> tuple[int, Record] | None:
-    """Token and record of the newest holder, or None where there was none yet."""
+def newest_lease(store: Store, name: str) -> tuple[int, Record] | None:
+    """Token and record of the newest holder, or None where there was none yet.
+
+    Raises:
+        DataError: what stands there is no lease.
+    """
     while token := _newest_token(store, name):
         try:
-            fields = json.loads(store.read_bytes(_key(name, token)))
-            return token, Record(**fields)
+            return token, _record(parse_json(store.read_bytes(_key(name, token))))
         except FileNotFoundError:
             continue  # a newer one came between and dropped it
         except (ValueError, TypeError) as error:
             raise DataError(f"{store.where(_key(name, token))}: not a lease ({error}); delete it") from None
     return None
+
+
+def _record(fields: dict[str, Any]) -> Record:
+    record = Record(**fields)
+    if not isinstance(record.seconds, (int, float)) or not 0 < record.seconds < _LONGEST_SECONDS:
+        raise ValueError(f"it lasts {record.seconds!r} seconds")
+    if not isinstance(record.holder, str) or type(record.beats) is not int or type(record.released) is not bool:
+        raise TypeError("holder, beats or released is of another type")
+    return record
 
 
 def _drop_older(store: Store, name: str, token: int) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cluster.documents import parse_json
 from cluster.errors import ConfigError, DataError
 from cluster.fingerprint import file_sha256
 from cluster.storage.store import Store, check_key
@@ -108,26 +109,43 @@ def read_result_set(folder: Path, name: str, verify: bool = True) -> ResultSet:
         commit = (folder / COMMIT).read_text(encoding="utf-8")
         if commit != file_sha256(folder / MANIFEST):
             raise DataError(f"{folder / MANIFEST}: does not match its commit object; delete the folder and run again")
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = (folder / MANIFEST).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{error.filename}: missing; the result set was never finished; delete the folder and run again"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder / COMMIT}: cannot be read ({error}); delete the folder and run again") from None
+    about, files = parse_manifest(manifest, str(folder / MANIFEST))
+    if verify:
+        for relative, facts in files.items():
+            _check_file(folder / relative, facts)
+    return ResultSet(name=name, folder=folder, about=about, files=files)
+
+
+def parse_manifest(data: bytes, where: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What the writer of a result set said about it, and its files: path -> {"bytes": int, "sha256": str}.
+
+    Args:
+        where: names the manifest in errors.
+
+    Raises:
+        DataError: it is no manifest, another version's, or names a file outside of its folder.
+    """
+    try:
+        manifest = parse_json(data)
         version, about = manifest["version"], manifest["about"]
         files = {
             check_key(relative): {"bytes": int(facts["bytes"]), "sha256": str(facts["sha256"])}
             for relative, facts in manifest["files"].items()
         }
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{error.filename}: missing; the result set was never finished; delete the folder and run again"
-        ) from None
-    except (ValueError, LookupError, TypeError, AttributeError, ConfigError) as error:
-        raise DataError(f"{folder / MANIFEST}: not a manifest ({error!r}); delete the folder and run again") from None
+        if not isinstance(about, dict):
+            raise TypeError("'about' is no object")
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, ConfigError) as error:
+        raise DataError(f"{where}: not a manifest ({error!r}); delete the folder and run again") from None
     if version != VERSION:
-        raise DataError(
-            f"{folder / MANIFEST}: version {version}, this program reads {VERSION}; use the program that wrote it"
-        )
-    if verify:
-        for relative, facts in files.items():
-            _check_file(folder / relative, facts)
-    return ResultSet(name=name, folder=folder, about=about, files=files)
+        raise DataError(f"{where}: version {version}, this program reads {VERSION}; use the program that wrote it")
+    return about, files
 
 
 def _check_file(path: Path, facts: Mapping[str, Any]) -> None:

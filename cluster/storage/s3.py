@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from cluster.fingerprint import file_sha256
 from cluster.logs import get_logger
@@ -36,6 +37,7 @@ VERSION = 1
 PROBES = ".probe/"
 _UPLOAD = re.compile(r"(?P<name>.+?)/(?P<upload>upload-[0-9a-f]{16})/(?P<file>.+)")
 _SAID_BYTES = 64 << 20
+_AGAIN = "delete the result set and run again"
 _logger = get_logger("storage")
 
 
@@ -50,6 +52,24 @@ class Commit:
     def to_bytes(self) -> bytes:
         """As it is stored."""
         return json.dumps({"version": VERSION, "upload": self.upload, "manifest": self.manifest}).encode()
+
+
+def parse_commit(data: bytes, where: str) -> Commit:
+    """Read a commit object; `where` names it in errors.
+
+    Raises:
+        DataError: it is none, or another version's.
+    """
+    try:
+        fields = parse_json(data)
+        if fields["version"] != VERSION:
+            raise DataError(
+                f"{where}: version {fields['version']}, this program reads {VERSION}; read it with the program that "
+                "wrote it"
+            )
+        return Commit(_plain(fields["upload"]), _plain(fields["manifest"]))
+    except (ValueError, LookupError, TypeError) as error:
+        raise DataError(f"{where}: not a commit object ({error!r}); {_AGAIN}") from None
 
 
 class S3Store:
@@ -214,17 +234,7 @@ class S3Store:
     def _commit(self, name: str) -> Commit:
         """The commit object of a result set; FileNotFoundError where there is none."""
         key = f"{self._base}{check_key(name)}/{COMMIT}"
-        text = self._bucket.get(key)
-        try:
-            fields = json.loads(text)
-            if fields["version"] != VERSION:
-                raise DataError(
-                    f"{self._bucket.where(key)}: version {fields['version']}, this program reads {VERSION}; read it "
-                    "with the program that wrote it"
-                )
-            return Commit(_plain(fields["upload"]), _plain(fields["manifest"]))
-        except (ValueError, LookupError, TypeError) as error:
-            raise DataError(f"{self._bucket.where(key)}: not a commit object ({error!r}); {_AGAIN}") from None
+        return parse_commit(self._bucket.get(key), self._bucket.where(key))
 
     def _drop(self, place: str) -> None:
         """Remove an upload that does not count; what cannot be removed now is left to `collect_garbage`."""
@@ -277,6 +287,3 @@ def _plain(text: str) -> str:
     if not re.fullmatch(r"[0-9a-z-]+", text):
         raise ValueError(f"{text!r} is no name")
     return text
-
-
-_AGAIN = "delete the result set and run again"

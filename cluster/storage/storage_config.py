@@ -66,7 +66,10 @@ def parse_s3_uri(uri: str, given: StorageConfig | None = None) -> tuple[str, str
     Raises:
         ConfigError: the URI names no bucket, holds credentials, or has a field that is none.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:  # brackets of an IPv6 address
+        raise ConfigError(f"root: no s3://bucket/prefix ({error})") from None
     shown = f"root 's3://{parts.netloc.rpartition('@')[2]}{parts.path}'"
     if "@" in parts.netloc:
         raise ConfigError(f"{shown}: holds credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead")

@@ -141,7 +141,11 @@ def _usable_folder(root: str, path: str) -> Path:
     except RuntimeError:
         raise ConfigError(f"root '{root}': there is no such user; use a folder or file:/folder") from None
     for place in (folder, *folder.parents):
-        if place.exists() and not place.is_dir():
+        try:
+            is_file = place.exists() and not place.is_dir()
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            raise ConfigError(f"root '{root}': cannot be a folder ({error.strerror}); use another") from None
+        if is_file:
             raise ConfigError(f"root '{root}': {place} is a file; use a folder that is there or can be made")
     return folder
 

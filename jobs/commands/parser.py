@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cluster.errors import EXIT_USAGE
-from cluster.logs import mask_secrets
+from cluster.logs import mask_secrets, one_line
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["Parser"]
@@ -20,7 +20,7 @@ Handler = Callable[[argparse.Namespace], dict[str, Any]]
 
 def complain(problem: str) -> None:
     """Say what is wrong, in one line on standard error."""
-    print(f"mixlingual: {mask_secrets(' '.join(problem.split()))}", file=sys.stderr)
+    print(f"mixlingual: {one_line(mask_secrets(problem))}", file=sys.stderr)
 
 
 class Parser(argparse.ArgumentParser):

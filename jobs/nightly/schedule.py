@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from cluster.documents import parse_json
 from cluster.logs import get_logger
 from cluster.storage import Store, result_set_exists
 from jobs.nightly.config import NightlyConfig
@@ -53,7 +54,7 @@ def finish(store: Store, day: date) -> None:
 def _unfinished(store: Store) -> Iterator[tuple[date, datetime]]:
     for key in store.list(FOLDER):
         try:
-            begun = datetime.fromisoformat(json.loads(store.read_bytes(key))["begun"])
+            begun = datetime.fromisoformat(parse_json(store.read_bytes(key))["begun"])
             yield date.fromisoformat(key.removeprefix(f"{FOLDER}/")), begun
         except (ValueError, LookupError, TypeError) as error:
             _logger.warning("%s: not a note of ours (%r); passed over", store.where(key), error)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from retrieval.measures.comparison import keyed_values, strata_and_ids
 from retrieval.measures.statistics import Design, contributions, stratum_means
@@ -204,7 +205,7 @@ def _matrix(rows: pa.Table, what: str) -> tuple[np.ndarray, list[str], list[str]
 
 def _arm(row: Mapping[str, Any]) -> Arm:
     shares = {name.removeprefix(MIX): Fraction(text) for name, text in row.items() if name.startswith(MIX) and text}
-    axes = {name.removeprefix(AXIS): json.loads(text) for name, text in row.items() if name.startswith(AXIS) and text}
+    axes = {name.removeprefix(AXIS): parse_json(text) for name, text in row.items() if name.startswith(AXIS) and text}
     mix = tuple((kind, share) for kind, share in shares.items() if share)
     return Arm(mix, tuple(axes.items()), row.get("schedule") or "")
 

@@ -8,11 +8,11 @@ ends.
 
 import functools
 import hashlib
-import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from retrieval.cleaning import normalise
 from retrieval.formats.lines import open_bytes, require_file, why_unreadable
@@ -25,7 +25,7 @@ _SHOWN = 12
 @functools.cache
 def published_digests(dataset: str) -> Mapping[str, str]:
     """Part -> SHA-256 of its content; parts of which none is known are not there."""
-    digests: Mapping[str, str] = json.loads(_FILE.read_text(encoding="utf-8")).get(dataset, {})
+    digests: Mapping[str, str] = parse_json(_FILE.read_text(encoding="utf-8")).get(dataset, {})
     return digests
 
 

@@ -118,13 +118,13 @@ def read_questions(config: ExamsConfig) -> list[ExamQuestion]:
 
 
 def _question(record: Record, group: str) -> ExamQuestion:
-    question = Record(record.path, record.place, record.require("question"))
-    language = Record(record.path, record.place, record.require("info")).text("language")
+    question = record.record("question")
+    language = record.record("info").text("language")
     if language not in LANGUAGE_NAMES:
         raise record.error(f"language '{language}' is none of EXAMS's; known: {', '.join(LANGUAGE_NAMES)}")
     choices = {}
     for choice in question.items("choices"):
-        of_choice = Record(record.path, record.place, choice)
+        of_choice = Record.of(record.path, f"{record.place}, a choice", choice)
         choices[of_choice.text("label")] = normalise(of_choice.text("text"))
     return ExamQuestion(
         group=group,

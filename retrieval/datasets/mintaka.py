@@ -6,12 +6,12 @@ English.
     answers             the answers, which are in English      English pairs only: no other language has answers
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from retrieval.cleaning import normalise
 from retrieval.datasets.bitext import BitextConfig, collection_of_sentences, groups_of_sentences
@@ -115,27 +115,25 @@ def _read(config: MintakaConfig) -> dict[str, _Question]:
 
 
 def _packed(record: Record) -> tuple[str, _Question]:
-    question = record.require("question")
-    return _question(record, question, record.text("answer_mention_en"))
+    return _question(record, record.record("question"), record.text("answer_mention_en"))
 
 
 def _published(path: Path) -> Iterator[tuple[str, _Question]]:
     try:
-        items = json.loads(read_text(path))
+        items = parse_json(read_text(path))
     except ValueError as error:
         raise DataError(f"{path}: not valid JSON ({error}); cut short or damaged?") from None
+    if not isinstance(items, list):
+        raise DataError(f"{path}: holds {type_name(items)}, expected a list of questions")
     for number, item in enumerate(items):
-        record = Record(path, f"item {number}", item)
-        answer = record.require("answer")
-        mention = answer.get("mention") if isinstance(answer, dict) else None
-        if not isinstance(mention, str):
-            raise record.error("'answer' has no text 'mention'")
-        yield _question(record, {_ENGLISH: record.text("question"), **record.require("translations")}, mention)
+        record = Record.of(path, f"item {number}", item)
+        texts = record.record("translations")
+        every = Record(path, texts.place, {_ENGLISH: record.text("question"), **texts.fields})
+        yield _question(record, every, record.record("answer").text("mention"))
 
 
-def _question(record: Record, texts: Any, answer: str) -> tuple[str, _Question]:
-    if not isinstance(texts, dict) or sorted(texts) != sorted(LANGUAGES):
-        found = ", ".join(sorted(texts)) if isinstance(texts, dict) else type_name(texts)
-        raise record.error(f"expected the question in {', '.join(LANGUAGES)}; found {found}")
-    normal = {code: normalise(text) for code, text in texts.items()}
+def _question(record: Record, texts: Record, answer: str) -> tuple[str, _Question]:
+    if sorted(texts.fields) != sorted(LANGUAGES):
+        raise texts.error(f"expected the question in {', '.join(LANGUAGES)}; found {', '.join(sorted(texts.fields))}")
+    normal = {code: normalise(texts.text(code)) for code in texts.fields}
     return record.identifier("id"), _Question(normal, normalise(answer))

@@ -162,7 +162,7 @@ def _read_full(config: MkqaConfig, path: Path) -> Questions:
         id = record.identifier("example_id")
         if id in questions[languages[0]]:
             raise record.error(f"example_id '{id}' stands twice in this file")
-        queries, of_question = _nested(record, "queries"), _nested(record, "answers")
+        queries, of_question = record.record("queries"), record.record("answers")
         for language in languages:
             code = code_of[language]
             questions[language][id] = queries.text(code)
@@ -177,18 +177,9 @@ def _read_full(config: MkqaConfig, path: Path) -> Questions:
 
 def _texts(record: Record, answer: object) -> list[str]:
     """Text and aliases of one answer; none for the types `unanswerable` and `long_answer`, whose text is null."""
-    if not isinstance(answer, dict):
-        raise record.error(f"an answer is {answer!r:.40}, expected an object {{...}}")
-    fields = Record(record.path, record.place, answer)
+    fields = Record.of(record.path, f"{record.place}, an answer", answer)
     text = fields.optional_text("text")
     return [] if text is None or is_empty(text) else [text, *fields.texts("aliases")]
-
-
-def _nested(record: Record, key: str) -> Record:
-    value = record.require(key)
-    if not isinstance(value, dict):
-        raise record.error(f"'{key}' is not an object of languages")
-    return Record(record.path, f"{record.place}, {key}", value)
 
 
 def _read_subset(config: MkqaConfig) -> Questions:

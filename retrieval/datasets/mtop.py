@@ -230,7 +230,7 @@ def _read_parallel(config: MtopConfig, path: Path) -> Utterances:
         id = record.identifier("id")
         if id in utterances[languages[0]]:
             raise record.error(f"id '{id}' stands twice in this file")
-        texts, forms = (_by_language(record, key) for key in ("question", "slot_intent"))
+        texts, forms = record.record("question"), record.record("slot_intent")
         for language in languages:
             utterances[language][id] = _utterance(record, texts.text(language), forms.text(language))
     count = len(utterances[languages[0]])
@@ -238,13 +238,6 @@ def _read_parallel(config: MtopConfig, path: Path) -> Utterances:
         raise DataError(f"{path}: holds {count} utterances, expected {PARALLEL_UTTERANCES}: cut short?")
     ids = ids_of_split(config, utterances[languages[0]], path)
     return {language: {id: of_language[id] for id in ids} for language, of_language in utterances.items()}
-
-
-def _by_language(record: Record, key: str) -> Record:
-    value = record.require(key)
-    if not isinstance(value, dict):
-        raise record.error(f"'{key}' is not an object of languages")
-    return Record(record.path, f"{record.place}, {key}", value)
 
 
 def _utterance(record: Record, text: str, form: str) -> Utterance:

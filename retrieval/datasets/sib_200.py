@@ -118,9 +118,13 @@ def _read_tsv(path: Path) -> dict[str, str]:
     """Sentences of a published file: columns index_id, category, text; quoted where the text holds quotes."""
     rows = csv.DictReader(io.StringIO(read_text(path)), delimiter="\t")
     texts = {}
-    for number, row in enumerate(rows, 2):
-        index, text = row.get("index_id"), row.get("text")
-        if not index or not index.isdecimal() or text is None:
-            raise DataError(f"{path}: row {number}: expected the columns index_id, category, text; cut short?")
-        texts[_id(index)] = text
+    number = 1
+    try:
+        for number, row in enumerate(rows, 2):
+            index, text = row.get("index_id"), row.get("text")
+            if not index or not index.isdecimal() or text is None:
+                raise DataError(f"{path}: row {number}: expected the columns index_id, category, text; cut short?")
+            texts[_id(index)] = text
+    except csv.Error as error:
+        raise DataError(f"{path}: row {number + 1}: {error}; fetch it again") from None
     return texts

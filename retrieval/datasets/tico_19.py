@@ -15,6 +15,7 @@ from cluster.errors import DataError
 from retrieval.cleaning import normalise
 from retrieval.datasets.bitext import BitextConfig, collection_of_sentences, groups_of_sentences
 from retrieval.datasets.checksums import check_content
+from retrieval.formats.archives import ARCHIVE_ERRORS
 from retrieval.formats.jsonl import read_jsonl
 from retrieval.formats.lines import require_file, require_folder
 from retrieval.language_codes import files_by_language
@@ -27,6 +28,7 @@ PUBLISHED_ENGLISH = 3340
 _ENGLISH = "en"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _MAX_TMX_BYTES = 64 << 20
+_DAMAGE: tuple[type[Exception], ...] = (ElementTree.ParseError, *ARCHIVE_ERRORS)
 
 
 class Tico19Config(BitextConfig):
@@ -141,7 +143,7 @@ def _read_tmx(path: Path) -> tuple[dict[int, str], dict[int, str]]:
             if len(members) != 1 or members[0].file_size > _MAX_TMX_BYTES:
                 raise DataError(f"{path}: expected an archive of one .tmx file of at most {_MAX_TMX_BYTES >> 20} MiB")
             units = ElementTree.fromstring(archive.read(members[0])).iter("tu")
-    except (zipfile.BadZipFile, EOFError, ElementTree.ParseError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{path}: not a whole TMX archive ({error}); fetch it again") from None
     for number, unit in enumerate(units):
         texts = {tuv.get(_LANGUAGE, ""): normalise("".join(tuv.itertext())) for tuv in unit.iter("tuv")}

@@ -114,10 +114,7 @@ def _languages(config: Xm3600Config, record: Record) -> dict[str, str]:
 
 
 def _captions(record: Record, code: str) -> tuple[str, ...]:
-    of_language = record.require(code)
-    if not isinstance(of_language, dict):
-        raise record.error(f"'{code}' is not an object with captions")
-    return Record(record.path, f"{record.place}, {code}", of_language).texts("caption")
+    return record.record(code).texts("caption")
 
 
 def _check_counts(path: Path, images: int, captions: dict[str, dict[str, tuple[str, ...]]]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from cluster.documents import parse_json
 from cluster.errors import ConfigError
 from retrieval.encoder.config import EncoderConfig, FreshConfig
 
@@ -149,7 +150,7 @@ def save_backbone(model: "PreTrainedModel", folder: Path, state: Mapping[str, to
         model.save_pretrained(folder, state_dict=weights, max_shard_size="50GB")
     # The library notes the type of the model at hand, which may be training in bfloat16.
     path = folder / "config.json"
-    fields = json.loads(path.read_text(encoding="utf-8")) | {"dtype": "float32"}
+    fields = parse_json(path.read_text(encoding="utf-8")) | {"dtype": "float32"}
     path.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

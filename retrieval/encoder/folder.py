@@ -19,6 +19,7 @@ from typing import Any, cast
 import torch
 
 from cluster.config import build_config, to_plain
+from cluster.documents import parse_json
 from cluster.errors import ConfigError
 from retrieval.encoder.backbones import find_folder, load_backbone, save_backbone, takes_pooler_option
 from retrieval.encoder.config import EncoderConfig
@@ -69,7 +70,7 @@ def load_encoder(folder_or_name: str | Path, config: EncoderConfig | None = None
     folder = find_folder(name, revision)
     as_saved = config is None
     if config is None:
-        config = _saved_config(folder) or EncoderConfig(name_or_path=name)
+        config = saved_config(folder) or EncoderConfig(name_or_path=name)
     modules = read_modules(folder)
     backbone, width = load_backbone(modules.transformer, config)
     tokens = load_tokens(modules.transformer, config)
@@ -94,7 +95,7 @@ def load_encoder_tokens(folder: Path) -> Tokens:
     Raises:
         ConfigError: the folder is not one of ours, or holds no tokenizer that we can run.
     """
-    config = _saved_config(folder)
+    config = saved_config(folder)
     if config is None:
         raise ConfigError(f"{folder}: has no {ABOUT_FILE}; it is not an encoder that mixlingual saved")
     return load_tokens(read_modules(folder).transformer, config)
@@ -134,13 +135,18 @@ def _below(prefix: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Te
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
-def _saved_config(folder: Path) -> EncoderConfig | None:
+def saved_config(folder: Path) -> EncoderConfig | None:
+    """The configuration in an encoder's folder; None where the folder is not one of ours.
+
+    Raises:
+        ConfigError: it cannot be read, or is another version's.
+    """
     path = folder / ABOUT_FILE
     if not path.is_file():
         return None
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        version, fields = about["format_version"], about["encoder"]
+        about = parse_json(path.read_text(encoding="utf-8"))
+        version, fields = about["format_version"], dict(about["encoder"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not readable as an encoder's description ({error!r})") from None
     if version != FORMAT_VERSION:

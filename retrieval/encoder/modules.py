@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from cluster.documents import parse_json
 from cluster.errors import ConfigError
 from retrieval.encoder.config import EncoderConfig, PoolingName
 from retrieval.encoder.dual import ACTIVATIONS, TANH, Dense
@@ -60,7 +61,7 @@ def read_modules(folder: Path) -> Modules:
     """
     if not (folder / MODULES_FILE).is_file():
         return Modules(transformer=folder)
-    listed = [(str(module["type"]).rsplit(".", 1)[-1], _inside(folder, module["path"])) for module in _listed(folder)]
+    listed = [(module["type"].rsplit(".", 1)[-1], _inside(folder, module["path"])) for module in _listed(folder)]
     kinds = [kind for kind, _ in listed]
     middle = kinds[2:-1] if kinds[-1:] == ["Normalize"] else kinds[2:]
     if kinds[:2] != ["Transformer", "Pooling"] or any(kind != "Dense" for kind in middle):
@@ -69,7 +70,7 @@ def read_modules(folder: Path) -> Modules:
             f"what can be loaded is Transformer, Pooling, any number of Dense, Normalize"
         )
     transformer = listed[0][1]
-    if (transformer / TRANSFORMER_FILE).is_file() and _read(transformer / TRANSFORMER_FILE).get("do_lower_case"):
+    if (transformer / TRANSFORMER_FILE).is_file() and _read_fields(transformer / TRANSFORMER_FILE).get("do_lower_case"):
         raise ConfigError(
             f"{transformer / TRANSFORMER_FILE}: do_lower_case is not supported; only what the tokenizer does"
         )
@@ -83,7 +84,7 @@ def read_modules(folder: Path) -> Modules:
 def _listed(folder: Path) -> list[dict[str, Any]]:
     listed = _read(folder / MODULES_FILE)
     if not isinstance(listed, list) or not all(
-        isinstance(one, dict) and {"type", "path"} <= one.keys() for one in listed
+        isinstance(one, dict) and all(isinstance(one.get(key), str) for key in ("type", "path")) for one in listed
     ):
         raise ConfigError(f"{folder / MODULES_FILE}: is not a list of modules, each with its type and path")
     return listed
@@ -91,7 +92,7 @@ def _listed(folder: Path) -> list[dict[str, Any]]:
 
 def _inside(folder: Path, path: str) -> Path:
     """A module's folder, which must lie within the model's."""
-    if Path(path).is_absolute() or ".." in Path(path).parts:
+    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
         raise ConfigError(f"{folder / MODULES_FILE}: path {path} leads out of the folder")
     return folder / path
 
@@ -154,14 +155,14 @@ def _prompt_fields(config: EncoderConfig) -> dict[str, Any]:
 
 
 def _read_pooling(path: Path) -> PoolingName:
-    fields = _read(path)
+    fields = _read_fields(path)
     named = fields.get("pooling_mode")
     if named is None:  # before version 5.4 each mode was a switch of its own
         modes = {
             key.removeprefix("pooling_mode_") for key, on in fields.items() if key.startswith("pooling_mode_") and on
         }
     else:
-        modes = {named} if isinstance(named, str) else set(named)
+        modes = set(map(str, named if isinstance(named, list) else [named]))
     if len(modes) != 1 or not modes <= _POOLING_NAMES.keys() or not fields.get("include_prompt", True):
         found = ", ".join(sorted(modes)) + ("" if fields.get("include_prompt", True) else " without the prompt")
         raise ConfigError(f"{path}: pooling by {found or 'nothing'} is not supported; one of cls, mean, lasttoken is")
@@ -169,8 +170,8 @@ def _read_pooling(path: Path) -> PoolingName:
 
 
 def _read_dense(folder: Path) -> Dense:
-    fields = _read(folder / "config.json")
-    activation = fields.get("activation_function", TANH)
+    fields = _read_fields(folder / "config.json")
+    activation = str(fields.get("activation_function", TANH))
     if activation not in ACTIVATIONS:
         raise ConfigError(f"{folder}: activation {activation} is not supported; these are: {', '.join(ACTIVATIONS)}")
     if fields.get("use_residual") or fields.get("module_input_name", _VECTOR) != _VECTOR:
@@ -179,14 +180,20 @@ def _read_dense(folder: Path) -> Dense:
         )
     path = folder / _WEIGHTS_FILE
     try:
-        layer = Dense(fields["in_features"], fields["out_features"], fields.get("bias", True), activation)
         weights = {name.removeprefix("linear."): tensor.float() for name, tensor in load_file(path).items()}
+        width, dimension, bias = fields["in_features"], fields["out_features"], fields.get("bias", True)
+        # Before the layer is made: the numbers may be such that no memory would do.
+        if tuple(weights["weight"].shape) != (dimension, width) or type(bias) is not bool:
+            raise ValueError(
+                f"config.json says {width} x {dimension}, the weights are {tuple(weights['weight'].shape)}"
+            )
+        layer = Dense(width, dimension, bias, activation)
         layer.load_state_dict(weights)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: missing; weights are read from safetensors only: convert them once as docs/encoders.md shows"
         ) from None
-    except (KeyError, TypeError, RuntimeError, SafetensorError, OSError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, OSError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{folder}: no dense layer could be read there ({reason})") from error
     return layer
@@ -206,9 +213,16 @@ def _write_dense(folder: Path, layer: Dense, weights: Mapping[str, torch.Tensor]
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def _read_fields(path: Path) -> dict[str, Any]:
+    fields = _read(path)
+    if not isinstance(fields, dict):
+        raise ConfigError(f"{path}: holds no object {{...}}; fetch or save the encoder again")
+    return fields
 
 
 def _write(path: Path, value: Any) -> None:

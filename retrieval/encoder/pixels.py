@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster.documents import parse_json
 from cluster.errors import ConfigError
 from retrieval.images import decoded
 
@@ -21,6 +22,8 @@ _BILINEAR, _BICUBIC = 2, 3
 _SUPPORTED_RESAMPLING = (0, 1, _BILINEAR, _BICUBIC, 4, 5)
 """Pillow's numbers: nearest, Lanczos, bilinear, bicubic, box, Hamming."""
 
+MAX_SIDE = 8192
+"""Longest side of an array, in pixels; towers take 224 to 1,024."""
 _HALVES = (0.5, 0.5, 0.5)
 _MUST_BE = {"do_rescale": True, "do_resize": True, "do_normalize": True, "do_pad": False}
 
@@ -77,10 +80,11 @@ def read_pixels(folder: Path) -> Pixels:
     for name, wanted in _MUST_BE.items():
         if fields.get(name, wanted) is not wanted and fields.get(name) is not None:
             raise ConfigError(f"{path}: {name}: {fields[name]} is not supported; only {wanted} is")
-    if abs(fields.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-9:
-        raise ConfigError(f"{path}: rescale_factor {fields['rescale_factor']} is not supported; only 1/255 is")
+    factor = fields.get("rescale_factor", 1 / 255)
+    if not isinstance(factor, (int, float)) or not abs(factor - 1 / 255) <= 1e-9:
+        raise ConfigError(f"{path}: rescale_factor {factor} is not supported; only 1/255 is")
     resample = fields.get("resample", _BICUBIC)
-    if resample not in _SUPPORTED_RESAMPLING:
+    if not isinstance(resample, int) or resample not in _SUPPORTED_RESAMPLING:
         raise ConfigError(f"{path}: resample {resample} is not one of Pillow's filters")
     try:
         mean, std = (tuple(map(float, fields.get(name) or _HALVES)) for name in ("image_mean", "image_std"))
@@ -90,11 +94,12 @@ def read_pixels(folder: Path) -> Pixels:
         if isinstance(crop, int):
             crop = {"height": crop, "width": crop}
         if "shortest_edge" not in size:
-            return Pixels(size["height"], size["width"], None, resample, _three(mean), _three(std))
+            return Pixels(_side(size["height"]), _side(size["width"]), None, resample, _three(mean), _three(std))
         if not fields.get("do_center_crop", True) or crop is None:
             raise ConfigError(f"{path}: shortest_edge without do_center_crop gives images of unequal sizes")
-        pixels = Pixels(crop["height"], crop["width"], size["shortest_edge"], resample, _three(mean), _three(std))
-    except (KeyError, TypeError, ValueError) as error:
+        sides = _side(crop["height"]), _side(crop["width"]), _side(size["shortest_edge"])
+        pixels = Pixels(*sides, resample, _three(mean), _three(std))
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ConfigError(f"{path}: its size, crop_size, image_mean or image_std cannot be read ({error!r})") from None
     if pixels.shortest_edge is not None and max(pixels.height, pixels.width) > pixels.shortest_edge:
         raise ConfigError(f"{path}: crops {pixels.height} x {pixels.width} out of images scaled to less")
@@ -122,6 +127,12 @@ def write_pixels(folder: Path, pixels: Pixels, processor_type: str) -> None:
     (folder / PROCESSOR_FILE).write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def _side(pixels: Any) -> int:
+    if type(pixels) is not int or not 0 < pixels <= MAX_SIDE:
+        raise ValueError(f"{pixels} pixels")
+    return pixels
+
+
 def _three(values: tuple[float, ...]) -> tuple[float, float, float]:
     red, green, blue = values
     return red, green, blue
@@ -131,8 +142,11 @@ def _processor(folder: Path) -> tuple[Path, Mapping[str, Any]]:
     for path, nested in ((folder / PROCESSOR_FILE, False), (folder / _NESTED_FILE, True)):
         if path.is_file():
             try:
-                fields = json.loads(path.read_text(encoding="utf-8"))
-                return path, fields[_NESTED] if nested else fields
+                fields = parse_json(path.read_text(encoding="utf-8"))
+                fields = fields[_NESTED] if nested else fields
+                if not isinstance(fields, dict):
+                    raise TypeError("no object {...}")
+                return path, fields
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise ConfigError(f"{path}: cannot be read as an image processor ({error!r})") from None
     raise ConfigError(

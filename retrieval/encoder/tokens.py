@@ -183,14 +183,19 @@ def load_tokens(folder: Path, config: EncoderConfig) -> Tokens:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    # The library raises what its parsers raise, down to a bare Exception from Rust.
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{folder}: no tokenizer could be read there ({reason})") from error
-    try:
         return Tokens(tokenizer, config)
     except ConfigError as error:
         raise ConfigError(f"{folder}: {error}") from None
+    except BaseException as error:
+        if not _is_of_library(error):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{folder}: no tokenizer could be read there ({reason})") from error
+
+
+def _is_of_library(error: BaseException) -> bool:
+    """The library raises what its parsers raise, down to a bare Exception, and panics of Rust, which are none."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def unigram_tokens(model: bytes, config: EncoderConfig) -> Tokens:

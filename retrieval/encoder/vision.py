@@ -9,7 +9,6 @@ Its part of an encoder's folder, `image/`, is a folder of transformers itself, w
 Like backbones.py a door to transformers: vision models are other classes, with other inputs and other files.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
+from cluster.documents import parse_json
 from cluster.errors import ConfigError
 from retrieval.encoder.backbones import (
     find_folder,
@@ -136,7 +136,7 @@ def load_image_tower(folder: Path, config: EncoderConfig, dimension: int) -> Ima
     if path.is_file():
         try:
             weights = load_file(path)
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, ValueError, MemoryError) as error:
             raise ConfigError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
         if {name: tensor.shape for name, tensor in weights.items()} != {"weight": projection.weight.shape}:
             raise ConfigError(
@@ -166,7 +166,7 @@ def _load_backbone(folder: Path, config: EncoderConfig) -> "PreTrainedModel":
     }
     refuse_other_weights(folder)
     with one_line(folder), quiet():
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+        kind = parse_json((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
         if kind not in _KINDS:
             raise ConfigError(
                 f"{folder}: {kind} is not a model for images that is supported; CLIP's and SigLIP's are: "

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from retrieval.formats.lines import read_lines
 from retrieval.formats.record import Record, type_name
@@ -17,7 +18,7 @@ def read_jsonl(path: Path) -> Iterator[Record]:
     """
     for number, text in read_lines(path):
         try:
-            fields = json.loads(text)
+            fields = parse_json(text)
         except json.JSONDecodeError as error:
             raise DataError(
                 f"{path}: line {number}: not valid JSON ({error.msg}, column {error.colno}); cut short or damaged?"

@@ -12,6 +12,14 @@ from retrieval.formats.lines import require_file
 from retrieval.formats.record import Record
 
 _BATCH_ROWS = 1024
+PARQUET_ERRORS: tuple[type[Exception], ...] = (
+    pa.ArrowException,
+    OSError,
+    ValueError,  # text that is not UTF-8
+    OverflowError,
+    MemoryError,
+)
+"""What a damaged file raises."""
 
 
 def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Record]:
@@ -28,8 +36,28 @@ def read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Record]:
                 raise DataError(f"{path}: holds no rows")
             for number, fields in enumerate(_rows(file, columns), 1):
                 yield Record(path, f"row {number}", fields)
-    except (pa.ArrowException, OSError) as error:
+    except PARQUET_ERRORS as error:
         raise DataError(f"{path}: {broken_parquet(error)}; fetch or write it again") from None
+
+
+def read_table(path: Path, again: str, **options: Any) -> pa.Table:
+    """A whole Parquet file.
+
+    Args:
+        again: what would do where the file cannot be used.
+        options: of pyarrow.parquet.read_table.
+
+    Raises:
+        DataError: no such file, or not a whole Parquet file.
+    """
+    try:
+        table = pq.read_table(path, **options)
+        table.validate(full=True)
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing; {again}") from None
+    except PARQUET_ERRORS as error:
+        raise DataError(f"{path}: {broken_parquet(error)}; {again}") from None
+    return table
 
 
 def _rows(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[dict[str, Any]]:

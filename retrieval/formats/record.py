@@ -27,6 +27,17 @@ class Record:
     """Where in the file: `line 12`, `row 3`."""
     fields: Mapping[str, Any]
 
+    @classmethod
+    def of(cls, path: Path, place: str, value: Any) -> "Record":
+        """The record that a value is.
+
+        Raises:
+            DataError: it is no object.
+        """
+        if not isinstance(value, dict):
+            raise DataError(f"{path}: {place}: is {type_name(value)}, expected an object {{...}}")
+        return cls(path, place, value)
+
     def error(self, problem: str) -> DataError:
         """A one-line error about this record."""
         return DataError(f"{self.path}: {self.place}: {problem}")
@@ -90,6 +101,13 @@ class Record:
         if not isinstance(value, list):
             raise self._wrong_type(key, value, "a list")
         return value
+
+    def record(self, key: str) -> "Record":
+        """The object at `key`, as a record of its own."""
+        value = self.require(key)
+        if not isinstance(value, dict):
+            raise self._wrong_type(key, value, "an object")
+        return Record(self.path, f"{self.place}, {key}", value)
 
     def _wrong_type(self, key: str, value: Any, expected: str) -> DataError:
         return self.error(f"'{key}' is {type_name(value)}, expected {expected}")

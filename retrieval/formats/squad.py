@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from retrieval.formats.lines import read_text
-from retrieval.formats.record import Record, type_name
+from retrieval.formats.record import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def read_squad(path: Path) -> list[SquadParagraph]:
         DataError: missing, empty, cut short, not JSON, or not in SQuAD's form; names the article, paragraph, question.
     """
     try:
-        document = json.loads(read_text(path))
+        document = parse_json(read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path}: line {error.lineno}: not valid JSON ({error.msg}, column {error.colno}); cut short or damaged?"
@@ -57,28 +58,22 @@ def read_squad(path: Path) -> list[SquadParagraph]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not usable JSON ({error})") from None
     paragraphs = []
-    for number, article in enumerate(_record(path, "the whole", document).items("data")):
-        record = _record(path, f"article {number}", article)
+    for number, article in enumerate(Record.of(path, "the whole", document).items("data")):
+        record = Record.of(path, f"article {number}", article)
         title = record.optional_text("title") or ""
         for position, paragraph in enumerate(record.items("paragraphs")):
             place = f"{record.place} ({title}), paragraph {position}"
-            paragraphs.append(_paragraph(_record(path, place, paragraph), title, position))
+            paragraphs.append(_paragraph(Record.of(path, place, paragraph), title, position))
     if not paragraphs:
         raise DataError(f"{path}: holds no paragraphs")
     return paragraphs
-
-
-def _record(path: Path, place: str, value: Any) -> Record:
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: {place}: is {type_name(value)}, expected an object {{...}}")
-    return Record(path, place, value)
 
 
 def _paragraph(record: Record, title: str, number: int) -> SquadParagraph:
     context = record.text("context")
     sentences = record.items("sentence_breaks") if "sentence_breaks" in record.fields else []
     questions = [
-        _question(_record(record.path, f"{record.place}, question {position}", question))
+        _question(Record.of(record.path, f"{record.place}, question {position}", question))
         for position, question in enumerate(record.items("qas"))
     ]
     return SquadParagraph(
@@ -91,7 +86,7 @@ def _paragraph(record: Record, title: str, number: int) -> SquadParagraph:
 
 
 def _question(record: Record) -> SquadQuestion:
-    answers = [_record(record.path, f"{record.place}, an answer", answer) for answer in record.items("answers")]
+    answers = [Record.of(record.path, f"{record.place}, an answer", answer) for answer in record.items("answers")]
     return SquadQuestion(
         id=record.identifier("id"),
         text=record.text("question"),

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cluster.documents import parse_json
 from cluster.errors import DataError
+from retrieval.formats.vectors import map_vectors
 
 DESCRIPTION = "vectors.json"
 VERSION = 1
@@ -72,13 +74,10 @@ class VectorFiles:
 
     def _part(self, number: int) -> np.ndarray:
         path = self.folder / part_name(number)
-        try:
-            vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
-            raise DataError(f"{path}: missing; encode the collection again") from None
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path}: cannot be read as vectors ({error}); encode the collection again") from None
+        vectors = map_vectors(path, "encode the collection again")
         expected = (self.part_rows[number], self.dimension)
+        if not isinstance(vectors, np.ndarray):
+            raise DataError(f"{path}: holds an archive, expected vectors; encode the collection again")
         if vectors.shape != expected or vectors.dtype != np.float32:
             raise DataError(
                 f"{path}: holds {vectors.dtype} {vectors.shape}, {DESCRIPTION} says float32 {expected}; encode again"
@@ -99,7 +98,7 @@ def open_vector_files(folder: Path) -> VectorFiles:
     """
     path = folder / DESCRIPTION
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = parse_json(path.read_text(encoding="utf-8"))
         version = facts["version"]
         languages = tuple(str(name) for name in facts["languages"])
         counts = [int(count) for count in facts["languages"].values()]
@@ -107,7 +106,7 @@ def open_vector_files(folder: Path) -> VectorFiles:
         dimension = int(facts["dimension"])
     except FileNotFoundError:
         raise DataError(f"{path}: missing; there are no vectors to search in this folder") from None
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise DataError(f"{path}: not a description of vectors ({error!r}); encode the collection again") from None
     if version != VERSION:
         raise DataError(f"{path}: version {version}, this program reads {VERSION}; encode the collection again")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster.documents import parse_json
 from cluster.logs import progress
 from retrieval.groups import GROUPS_FILE, GroupSource, PreparedGroups
 from retrieval.mining.config import MiningConfig
@@ -124,7 +125,7 @@ def write_mined(folder: Path, groups: PreparedGroups, miner: Miner) -> None:
             "shards": shards,
         }
         sources.append(fields | ({"has_images": True} if source.has_images else {}))
-    document = json.loads((groups.folder / GROUPS_FILE).read_text(encoding="utf-8")) | {"sources": sources}
+    document = parse_json((groups.folder / GROUPS_FILE).read_text(encoding="utf-8")) | {"sources": sources}
     document["mined"] = {"negatives": miner.num_negatives, "too_good": miner.num_too_good}
     (folder / GROUPS_FILE).write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
 

@@ -1,6 +1,5 @@
 """Files of the arms -> checked results. A file that cannot be used is one line that names it and the way out."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from cluster.config import describe
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from retrieval.report.arms import Arm
 from retrieval.report.results import (
@@ -140,7 +140,7 @@ def _read_throughput(folder: Path) -> Throughput:
 
 def _is_json(line: bytes) -> bool:
     try:
-        json.loads(line)
+        parse_json(line)
     except ValueError:
         return False
     return True
@@ -148,7 +148,7 @@ def _is_json(line: bytes) -> bool:
 
 def _json(content: bytes, where: str) -> Any:
     try:
-        return json.loads(content)
+        return parse_json(content)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON ({error}); run the step that wrote it again") from None
 
@@ -164,21 +164,22 @@ def _read_bias_by_language(folder: Path) -> dict[str, dict[str, float]]:
     """Mean of each bias measure over the queries of a language; empty where the file is not there."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+
+    from retrieval.formats.parquet import read_table
 
     path = folder / PER_QUERY_BIAS
     if not path.is_file():
         return {}
     try:
-        table = pq.read_table(path)
+        table = read_table(path, "evaluate again")
         measures = [field.name for field in table.schema if pa.types.is_floating(field.type)]
         for name in measures:
             # NaN: the measure says nothing about the query, which then counts in no mean.
             value = pc.if_else(pc.is_nan(table[name]), None, table[name])
             table = table.set_column(table.schema.get_field_index(name), name, value)
         means = table.group_by("query_language").aggregate([(name, "mean") for name in measures])
-    except (pa.ArrowException, OSError, KeyError) as error:
-        problem = str(error).splitlines()[0]
+    except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        problem = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: not a table of per-query bias ({problem}); evaluate again") from None
     return {
         row["query_language"]: {name: row[f"{name}_mean"] for name in measures if row[f"{name}_mean"] is not None}

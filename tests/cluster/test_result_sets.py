@@ -129,7 +129,7 @@ def test_what_is_no_result_set_is_never_overwritten(tmp_path: Path) -> None:
         (MANIFEST, lambda path: path.unlink(), r"manifest\.json: missing"),
         (MANIFEST, lambda path: path.write_text("{"), r"manifest\.json: does not match its commit"),
         (COMMIT, lambda path: path.write_text("0" * 64), r"manifest\.json: does not match its commit"),
-        (COMMIT, lambda path: path.write_bytes(b"\xff"), r"manifest\.json: not a manifest"),
+        (COMMIT, lambda path: path.write_bytes(b"\xff"), "COMMIT: cannot be read"),
         (COMMIT, lambda path: path.unlink(), "no committed result set"),
     ],
 )

@@ -90,7 +90,7 @@ def test_groups_are_translations_or_questions_with_their_first_answer(tmp_path: 
     [
         (lambda lines: [*lines, lines[0]], "line 5: example_id '-11' stands twice"),
         (lambda lines: [{**lines[0], "queries": {"en": "who"}}], "line 1, queries: 'ar' is missing"),
-        (lambda lines: [{**lines[0], "answers": ["x"]}], "line 1: 'answers' is not an object of languages"),
+        (lambda lines: [{**lines[0], "answers": ["x"]}], "line 1: 'answers' is a list, expected an object"),
         (lambda lines: [{"id": "a", "question": "b"}], "line 1: 'example_id' is missing; there is id, question"),
     ],
 )

@@ -85,7 +85,7 @@ def test_mintaka_questions_with_one_answer_share_it(tmp_path: Path) -> None:
 
 def test_mintaka_in_another_form_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "mintaka_dev.json", json.dumps([{"id": "a", "question": "?", "translations": {}, "answer": {}}]))
-    with pytest.raises(DataError, match=r"mintaka_dev.json: item 0: 'answer' has no text 'mention'"):
+    with pytest.raises(DataError, match=r"mintaka_dev.json: item 0, answer: 'mention' is missing"):
         groups_of("mintaka", tmp_path)
     write_jsonl(tmp_path / "dev.jsonl", {"id": "a", "question": {"en": "?"}, "answer_mention_en": "x"})
     with pytest.raises(DataError, match=r"dev.jsonl: line 1: expected the question in ar, de, .*; found en"):

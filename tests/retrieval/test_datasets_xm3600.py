@@ -71,7 +71,7 @@ def test_training_on_it_is_refused(folder: Path) -> None:
     ("change", "said"),
     [
         ({"image/key": "000Ab"}, "line 2: image '000Ab' stands twice"),
-        ({"sw": ["x"]}, "line 2: 'sw' is not an object with captions"),
+        ({"sw": ["x"]}, "line 2: 'sw' is a list, expected an object"),
         ({"te": {"caption": "x"}}, "line 2, te: 'caption' is text, expected a list of texts"),
     ],
 )

@@ -129,7 +129,7 @@ def test_vectors_come_back_from_disk(tmp_path: Path) -> None:
 
 def test_files_that_hold_no_vectors_are_one_line_errors(tmp_path: Path) -> None:
     path = tmp_path / "vectors.npy"
-    with pytest.raises(DataError, match="no vectors there"):
+    with pytest.raises(DataError, match="missing; encode"):
         read_vectors(tmp_path)
     write_vectors(tmp_path, np.ones((40, 30)))
     path.write_bytes(path.read_bytes()[:1000])

@@ -137,9 +137,9 @@ def test_a_file_that_breaks_after_opening_is_refused_when_read(groups: PreparedG
     [
         (None, "groups.json: no such file; this is not a folder of prepared groups"),
         ('{"version": 1, "row_gr', "groups.json: cannot be read (JSONDecodeError"),
-        ("[]", "groups.json: cannot be read (TypeError"),
+        ("[]", "groups.json: cannot be read: Input should be a valid dictionary"),
         ('{"version": 2}', "groups.json: has version 2, this program reads version 1; run prepare again"),
-        ('{"version": 1, "row_group_rows": 4}', "groups.json: cannot be read (KeyError: 'sources')"),
+        ('{"version": 1, "row_group_rows": 4}', "groups.json: cannot be read: sources: missing"),
     ],
 )
 def test_a_missing_or_damaged_index_is_refused(groups: PreparedGroups, text: str | None, said: str) -> None:
