@@ -11,7 +11,7 @@ from typing import Any
 from cluster.errors import EXIT_FAILED, EXIT_OK, MixlingualError
 from jobs.commands.parser import EPILOG, Commands, Parser, complain
 
-_FAMILIES = ("run", "index", "nightly", "results", "submit", "cluster", "storage")
+_FAMILIES = ("run", "index", "nightly", "results", "ablate", "submit", "cluster", "storage")
 """Modules of jobs.commands, in the order of the help."""
 
 

@@ -46,6 +46,8 @@ class DataConfig(Config):
     """What happens to training groups that the validation or evaluation data hold too."""
     min_groups: int = Field(default=256, ge=1)
     """Language coverages with fewer groups are merged into smaller coverages."""
+    max_groups: int | None = Field(default=None, ge=1, exclude_if=lambda limit: limit is None)
+    """Train on this many groups only: always the same ones, and all of those that a smaller limit takes."""
     row_group_rows: int = Field(default=256, ge=1)
     """Groups of one Parquet row group: the unit of reading."""
 
@@ -144,20 +146,20 @@ def plain_config(config: RunConfig) -> dict[str, Any]:
     return {name: value for name, value in to_plain(config).items() if name not in _NOT_IN_A_RUN}
 
 
-# Settings of where and how fast, which leave the result as it is (up to the rounding of sums).
-_NOT_IN_A_RESULT = {
+NOT_IN_A_RESULT = {
     "training": ("workers", "min_workers", "cpus_per_worker", "gpus_per_worker", "threads_per_worker", "max_failures"),
     "feed": ("steps_per_task", "prefetch", "token_cache", "cpus"),
     "engine": ("zero_stage", "gradient_caching"),
 }
+"""Settings of where and how fast, which leave the result as it is (up to the rounding of sums)."""
 
 
 def result_deciding(training: TrainingConfig) -> dict[str, Any]:
     """The training fields that decide its result."""
     plain = to_plain(training)
-    fields = {name: value for name, value in plain.items() if name not in (*_NOT_IN_A_RESULT["training"], "checkpoint")}
+    fields = {name: value for name, value in plain.items() if name not in (*NOT_IN_A_RESULT["training"], "checkpoint")}
     for part in ("feed", "engine"):
-        fields[part] = {name: value for name, value in fields[part].items() if name not in _NOT_IN_A_RESULT[part]}
+        fields[part] = {name: value for name, value in fields[part].items() if name not in NOT_IN_A_RESULT[part]}
     return fields
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cluster.config import to_plain
 from cluster.fingerprint import fingerprint
 from cluster.logs import get_logger
 from cluster.storage import ResultSet, open_result_set, result_set_exists, write_result_set
@@ -42,6 +43,9 @@ class EvaluationStage:
 
     def collection(self, name: str) -> Collection:
         """A collection by its name in `data.evaluation`; the one read last is kept."""
+        shared = self._stages.shared.collections.get(fingerprint(to_plain(self._stages.evaluated(name))))
+        if shared is not None:
+            return shared
         if self._held is None or self._held[0] != name:
             self._held = name, read_collection(self._stages.evaluated(name))
         return self._held[1]

@@ -48,7 +48,7 @@ def mined_groups(stages: Stages, mining: RunMiningConfig) -> ResultSet:
 
 def _miner_encoder(stages: Stages, mining: RunMiningConfig) -> ResultSet:
     """The encoder that mines, trained on the groups as they are."""
-    base = Stages(without_mining(stages.config), stages.store.uri)
+    base = Stages(without_mining(stages.config), stages.store.uri, stages.shared)
     if mining.arm != UNTRAINED:
         from jobs.run import train_arms
 

@@ -11,6 +11,7 @@ evaluate    -> evaluations/<fingerprint>
 report      -> runs/<fingerprint>
 """
 
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -37,13 +38,34 @@ SHARD_ROWS = 65536
 _logger = get_logger("stages")
 
 
+@dataclass
+class Shared:
+    """What the stages of several configurations over one store have in common, by the configuration of each.
+
+    With all of it at hand (`jobs.ablation.sharing`) stages work where the data sets' files are not.
+    """
+
+    contents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What data sets are and hold."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """Names of prepared groups."""
+    validations: dict[str, Collection] = field(default_factory=dict)
+    collections: dict[str, Collection] = field(default_factory=dict)
+    """Collections to evaluate on that are kept in memory."""
+    opened: dict[str, Any] = field(default_factory=dict)
+    """What this process has read of the store: not to be read again for each configuration, and not to travel."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"opened": {}}
+
+
 class Stages:
     """The stages of one configuration over one store."""
 
-    def __init__(self, config: RunConfig, root: str | None = None) -> None:
+    def __init__(self, config: RunConfig, root: str | None = None, shared: Shared | None = None) -> None:
         self.config = config
         self.store: Store = open_store(root or config.root, config.storage)
-        self._contents: dict[str, dict[str, Any]] = {}
+        self.shared = Shared() if shared is None else shared
 
     # Data
 
@@ -60,11 +82,22 @@ class Stages:
             evaluation=tuple(judged),
             on_leak=data.on_leak,
             min_groups=data.min_groups,
+            max_groups=data.max_groups,
             row_group_rows=data.row_group_rows,
             # About the default, and whole row groups.
             shard_rows=max(SHARD_ROWS // data.row_group_rows, 1) * data.row_group_rows,
         )
-        return prepare(prepared, self.store)
+        key = fingerprint(to_plain(prepared))
+        if key not in self.shared.groups:
+            groups = prepare(prepared, self.store)
+            self.shared.groups[key], self.shared.opened[groups.name] = groups.name, groups
+        return self.opened(self.shared.groups[key])
+
+    def opened(self, name: str) -> ResultSet:
+        """A result set whose files are checked once, however many configurations use it."""
+        if name not in self.shared.opened:
+            self.shared.opened[name] = open_result_set(self.store, name)
+        return self.shared.opened[name]
 
     @property
     def groups_content(self) -> str:
@@ -107,6 +140,15 @@ class Stages:
         if self.config.data.validation is None or not self.config.training.validation.every:
             return None
         config = self.config.training.validation
+        with_tower = self.config.encoder.image is not None
+        key = fingerprint([to_plain(self.config.data.validation), config.max_groups, config.measure, with_tower])
+        if key not in self.shared.validations:
+            self.shared.validations[key] = self._read_validation()
+        return self.shared.validations[key]
+
+    def _read_validation(self) -> Collection:
+        config = self.config.training.validation
+        assert self.config.data.validation is not None
         read = (clean_group(group, None, Dropped()) for group in read_groups(self.config.data.validation))
         chosen = sorted((group for group in read if group), key=_shuffled)[: config.max_groups]
         languages = sorted({language for group in chosen for language in group.pairs})
@@ -122,9 +164,10 @@ class Stages:
     def _content(self, dataset: Config) -> dict[str, Any]:
         """What a data set is; its files are read once for this."""
         place = fingerprint(to_plain(dataset))
-        if place not in self._contents:
-            self._contents[place] = {"fields": plain_without_path(dataset), "files": content_fingerprints(dataset)}
-        return self._contents[place]
+        contents = self.shared.contents
+        if place not in contents:
+            contents[place] = {"fields": plain_without_path(dataset), "files": content_fingerprints(dataset)}
+        return contents[place]
 
     def collection_fingerprint(self, name: str) -> str:
         """What a collection holds: results on collections of the same content can be compared."""
@@ -163,7 +206,7 @@ class Stages:
         if not result_set_exists(self.store, name):
             with write_result_set(self.store, name, {"stage": "start", "encoder": to_plain(encoder)}) as folder:
                 write_start(folder / ENCODER_FOLDER, encoder, self.groups)
-        return open_result_set(self.store, name)
+        return self.opened(name)
 
     @cached_property
     def token_cache(self) -> ResultSet | None:
@@ -179,7 +222,6 @@ class Stages:
             ConfigError: the arm's mix does not fit the groups, or the workers do not divide the batch.
         """
         from jobs.code_switching import stored_dictionary
-        from retrieval.encoder.folder import load_encoder
         from retrieval.group_tokens import open_group_tokens
         from retrieval.groups import open_groups
         from trainer.feed.stream import FeedSpec
@@ -195,8 +237,7 @@ class Stages:
         shapes = tuple(SourceShape.of(source, usable) for source in groups.sources)
         plan = Plan(mixing, shapes, self.config.seed)
         plan.batch(0)
-        encoder, tokens = load_encoder(self.start.folder / ENCODER_FOLDER)
-        pixels = encoder.image.pixels if encoder.image else None
+        tokens, pixels = self._start_inputs()
         name = self.trained_name(arm)
         identity = name.rpartition("/")[2]
         cache = open_group_tokens(self.token_cache) if self.token_cache else None
@@ -216,6 +257,16 @@ class Stages:
             validation=self.validation,
             about=about | {"seed": self.config.seed, "start": self.start.name, "groups": self.training_groups.name},
         )
+
+    def _start_inputs(self) -> Any:
+        """Tokenizer of the encoder that every arm starts from, and what it makes of images."""
+        from retrieval.encoder.folder import load_encoder
+
+        key = f"inputs of {self.start.name}"
+        if key not in self.shared.opened:
+            encoder, tokens = load_encoder(self.start.folder / ENCODER_FOLDER)
+            self.shared.opened[key] = tokens, encoder.image.pixels if encoder.image else None
+        return self.shared.opened[key]
 
     def mixing(self, arm: str) -> MixingConfig:
         """The mixing of one arm."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from cluster.fingerprint import fingerprint
 from cluster.logs import get_logger
-from cluster.storage import ResultSet, open_result_set, result_set_exists, write_result_set
+from cluster.storage import ResultSet, result_set_exists, write_result_set
 from jobs.stages import BM25, VERSION, Stages, content_of_groups
 from trainer.worker import ENCODER_FOLDER
 
@@ -51,7 +51,7 @@ def training_tokens(stages: Stages) -> ResultSet | None:
         _logger.info("tokenising the training groups once, for every arm")
         with write_result_set(stages.store, name, identity | {"groups": stages.training_groups.name}) as folder:
             write_group_tokens(folder, groups, tokens)
-    return open_result_set(stages.store, name)
+    return stages.opened(name)
 
 
 def _pays(stages: Stages, groups: "PreparedGroups") -> bool:
@@ -60,10 +60,12 @@ def _pays(stages: Stages, groups: "PreparedGroups") -> bool:
     return sum(stages.mixing(arm).batch for arm in stages.untrained_arms()) * stages.config.training.steps >= there
 
 
-def collection_tokens(stages: Stages, name: str, encoder: ResultSet, collection: "Collection") -> ResultSet | None:
+def collection_tokens(
+    stages: Stages, name: str, encoder: ResultSet, collection: "Collection", several: bool = False
+) -> ResultSet | None:
     """Token ids of a collection's texts, by the tokenizer of an encoder; made now if they are not there.
 
-    None where a run has one encoder only, and no other left them.
+    None where a run has one encoder only, unless there will be `several`, and no other left them.
     """
     from retrieval.encoder.folder import load_encoder_tokens
     from retrieval.token_lookup import write_token_lookup
@@ -77,11 +79,11 @@ def collection_tokens(stages: Stages, name: str, encoder: ResultSet, collection:
     } | stages.revision
     key = f"tokens/{fingerprint(identity)}"
     if not result_set_exists(stages.store, key):
-        if len(set(stages.retrievers()) - {BM25}) < 2:
+        if not several and len(set(stages.retrievers()) - {BM25}) < 2:
             return None
         with write_result_set(stages.store, key, identity | {"collection": name}) as folder:
             write_token_lookup(folder, tokens, _texts(collection))
-    return open_result_set(stages.store, key)
+    return stages.opened(key)
 
 
 def _texts(collection: "Collection") -> "Iterator[Texts]":

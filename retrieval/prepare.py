@@ -65,6 +65,10 @@ class PrepareConfig(Config):
     min_groups: int = Field(default=256, ge=1)
     """Coverages with fewer groups are merged into others by dropping languages, or left out."""
 
+    # Left out where it is not given: groups prepared before there was such a limit keep their names.
+    max_groups: int | None = Field(default=None, ge=1, exclude_if=lambda limit: limit is None)
+    """Take only this many groups, always the same ones, and all of those that a smaller limit takes."""
+
     row_group_rows: int = Field(default=256, ge=1)
     """Rows of a Parquet row group, the unit in which training reads."""
 
@@ -102,7 +106,7 @@ def prepare(config: PrepareConfig, store: Store, force: bool = False) -> ResultS
     with store.staging_folder() as scratch, contextlib.closing(Spool(scratch / "groups.jsons")) as spool:
         dropped = Dropped()
         intake = _take_in(config, spool, dropped)
-        arrangement = arrange(intake, config.min_groups, dropped)
+        arrangement = arrange(intake, config.min_groups, dropped, config.max_groups)
         about = {"config": to_plain(config), "recipe": RECIPE, "num_groups": arrangement.num_groups}
         with write_result_set(store, name, about, replace=force) as folder:
             _write(config, folder, arrangement, spool, dropped)

@@ -9,6 +9,7 @@ import torch
 
 from trainer.config import TrainingConfig
 from trainer.engine import Engine, StepResult
+from trainer.feed.in_process import LocalBatches
 from trainer.feed.stream import Batches
 from trainer.loss.gather import gather_rows, row_counts
 from trainer.mixing.ledger import Ledger
@@ -32,7 +33,7 @@ class Step:
     """Waiting for the batch before that."""
 
 
-def train(engine: Engine, batches: Batches, ledger: Ledger, config: TrainingConfig) -> Iterator[Step]:
+def train(engine: Engine, batches: Batches | LocalBatches, ledger: Ledger, config: TrainingConfig) -> Iterator[Step]:
     """Train on every batch of a stream, in order. Collective."""
     for batch in batches:
         started = time.perf_counter()

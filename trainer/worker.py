@@ -1,11 +1,12 @@
 """What runs on every training worker, and on every start of it: from the newest checkpoint to the trained encoder."""
 
 import contextlib
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster.errors import DataError, MixlingualError
 from cluster.logs import get_logger
@@ -20,6 +21,7 @@ from trainer.telemetry import Telemetry
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
+    from trainer.feed.in_process import LocalBatches
     from trainer.loop import Step
     from trainer.state import FullState
 
@@ -53,6 +55,34 @@ class TrainSpec:
     """Told of every step by rank 0, and of errors that no retry mends by any rank."""
 
 
+class Listener(Protocol):
+    """Whom a training tells how it goes, on every rank alike."""
+
+    def step(self, number: int, values: Mapping[str, Any]) -> None:
+        """So many steps are done; figures of the last one."""
+
+    def goes_on(self, number: int, record: Mapping[str, Any]) -> bool:
+        """What a validation before the last step measured; False ends the training there. The same on all ranks."""
+
+
+class Telling:
+    """A listener that has rank 0 tell a board, and lets every training go on."""
+
+    def __init__(self, board: "ActorHandle | None") -> None:
+        self._board = board
+
+    def step(self, number: int, values: Mapping[str, Any]) -> None:
+        """Tell the board."""
+        from trainer.ranks import rank
+
+        if self._board is not None and rank() == 0:
+            self._board.update.remote(number, values)
+
+    def goes_on(self, number: int, record: Mapping[str, Any]) -> bool:
+        """Always."""
+        return True
+
+
 def next_step(spec: TrainSpec) -> int:
     """The step that training goes on with: where the newest readable checkpoint stands."""
     checkpoint = latest(open_store(spec.root), spec.prefix, spec.fingerprint)
@@ -74,9 +104,11 @@ def run_worker(config: Mapping[str, Any]) -> None:
     spec: TrainSpec = config["spec"]
     if spec.board is not None and ray.get(spec.board.failure.remote()):
         return  # a retry would meet the same error; the driver raises it
-    _limit_threads(spec.training)
+    limit_threads(spec.training)
     with _reported(spec):
-        Run(spec, ray.train.get_dataset_shard(STREAM)).finish()
+        stream = ray.train.get_dataset_shard(STREAM)
+        prefetch = spec.training.feed.prefetch
+        Run(spec, lambda first_step: Batches(stream, first_step, prefetch), Telling(spec.board)).finish()
     ray.train.report({"done": True})
 
 
@@ -103,7 +135,8 @@ def innermost(error: BaseException) -> BaseException:
     return innermost(cause) if isinstance(cause, BaseException) else error
 
 
-def _limit_threads(training: TrainingConfig) -> None:
+def limit_threads(training: TrainingConfig) -> None:
+    """Have torch use the threads that the configuration gives a worker."""
     import ray.train
     import torch
 
@@ -112,14 +145,20 @@ def _limit_threads(training: TrainingConfig) -> None:
 
 
 class Run:
-    """One worker's part in a training run, from its newest checkpoint on."""
+    """One worker's part in a training run, from its newest checkpoint on.
 
-    def __init__(self, spec: TrainSpec, stream: Any) -> None:
+    Args:
+        spec: what is trained.
+        batches: number of the first step -> this rank's batches from there on.
+        listener: told how it goes; may end it early.
+    """
+
+    def __init__(self, spec: TrainSpec, batches: Callable[[int], "Batches | LocalBatches"], listener: Listener) -> None:
         from retrieval.encoder.folder import load_encoder
         from trainer.engine import Engine
         from trainer.validate import Selection, Validator
 
-        self.spec = spec
+        self.spec, self.listener = spec, listener
         self.store: Store = open_store(spec.root)
         checkpoint = latest(self.store, spec.prefix, spec.fingerprint)
         progress = dict(checkpoint.progress) if checkpoint else {}
@@ -150,11 +189,12 @@ class Run:
         self.validator: Validator | None = None
         if spec.validation is not None and training.validation.every:
             self.validator = Validator(spec.validation, self.tokens, spec.feed.pixels)
-        self.batches = Batches(stream, self.steps_done, training.feed.prefetch)
+        self.batches = batches(self.steps_done)
 
-    def finish(self) -> None:
-        """Train what is left, then publish the encoder. Collective."""
-        for step in self._steps():
+    def finish(self) -> bool:
+        """Train what is left, then publish the encoder; False where the listener ended it before. Collective."""
+        going = all(self.listener.goes_on(step, record) for step, record in self._validations())
+        for step in self._steps() if going else ():
             self._record(step)
             last = step.number == self.spec.training.steps
             validated = self._validate(step.number, last)
@@ -164,8 +204,24 @@ class Run:
             if stopping:
                 self._say("stopping early at step %d: no better validation since step %s", step.number)
                 break
-        self.ledger.check()
-        self._publish()
+            if validated and not last and not self.listener.goes_on(step.number, validated):
+                going = False
+                break
+        self.writer.wait()
+        if going:
+            self.ledger.check()
+            self._publish()
+        return going
+
+    def close(self) -> None:
+        """Let go of what would outlive this training in its process."""
+        self.engine.close()
+
+    def _validations(self) -> list[tuple[int, dict[str, Any]]]:
+        """Step and record of the validations so far, but for one after the last step."""
+        records = map(json.loads, self.telemetry.lines)
+        last = self.spec.training.steps
+        return [(one["step"], one) for one in records if one["event"] == "validation" and one["step"] < last]
 
     def _steps(self) -> "Iterator[Step]":
         from trainer.loop import train
@@ -191,20 +247,21 @@ class Run:
             data_wait_seconds=round(step.data_wait_seconds, 6),
             step_seconds=round(step.step_seconds, 6),
         )
-        self._tell(step.number, loss=step.result.loss, kind="+".join(kinds))
+        self.listener.step(step.number, {"loss": step.result.loss, "kind": "+".join(kinds)})
 
-    def _validate(self, steps_done: int, last: bool) -> bool:
+    def _validate(self, steps_done: int, last: bool) -> dict[str, Any] | None:
+        """The record of a validation, where one is due."""
         from trainer.validate import chosen_value
 
         config = self.spec.training.validation
         if self.validator is None or not (last or steps_done % config.every == 0):
-            return False
+            return None
         record = self.validator.measure(self.engine)
         value = chosen_value(record, config.measure)
         self.selection = self.selection.after(value, steps_done)
         self.telemetry.add("validation", steps_done, **record)
-        self._tell(steps_done, validation=value)
-        return True
+        self.listener.step(steps_done, {"validation": value})
+        return record
 
     def _save(self, steps_done: int) -> None:
         from trainer.ranks import rank
@@ -231,14 +288,11 @@ class Run:
 
     def _publish(self) -> None:
         """Write the encoder with the record of its training as one result set, then drop the checkpoints."""
-        import json
-
         from retrieval.encoder.folder import load_encoder, save_encoder
         from trainer.ranks import rank
 
         if rank() != 0:
             return
-        self.writer.wait()
         chosen = self._best_step() or self.steps_done
         weights = read_checkpoint(self.store, self.spec.prefix, chosen).state.weights
         about = dict(self.spec.about) | {"steps": self.steps_done, "chosen_step": chosen, "best": self.selection.best}
@@ -248,12 +302,6 @@ class Run:
             self.telemetry.write(folder / "telemetry.jsonl")
             summary = json.dumps(self.ledger.summary(), ensure_ascii=False, indent=1)
             (folder / LEDGER_FILE).write_text(summary, encoding="utf-8")
-
-    def _tell(self, steps_done: int, **values: Any) -> None:
-        from trainer.ranks import rank
-
-        if self.spec.board is not None and rank() == 0:
-            self.spec.board.update.remote(steps_done, values)
 
     def _say(self, message: str, step: int) -> None:
         from trainer.ranks import rank

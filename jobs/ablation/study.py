@@ -2,19 +2,22 @@
 
 import json
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import prod
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cluster.config import Config, build_config, to_plain, with_overrides
+from cluster.config import Config, build_config, read_mapping, to_plain, with_overrides
 from cluster.errors import ConfigError
 from cluster.fingerprint import fingerprint
 from jobs.ablation.mixes import MixSet
-from jobs.config import Name, RunConfig, result_deciding, result_deciding_mix
+from jobs.ablation.settings import AnalysisConfig, PopulationConfig, Scheduler, SearchConfig
+from jobs.config import NOT_IN_A_RESULT, Name, RunConfig, result_deciding, result_deciding_mix
 from retrieval.datasets import plain_without_path
 from trainer.mixing.ratios import KINDS, Kind, Mix, RunningTotals
 
@@ -32,7 +35,9 @@ _NO_AXES = {
     "root": "all trials share it",
     "storage": "all trials share it",
     "ray": "all trials share it",
-}
+} | dict.fromkeys(
+    (f"training.{field}" for field in NOT_IN_A_RESULT["training"]), "it decides no result, and all trials share it"
+)
 
 
 class StudyConfig(Config):
@@ -49,6 +54,19 @@ class StudyConfig(Config):
     seed gives all mixes the same groups in the same order from the same weights, so they are compared pair by pair."""
     axes: dict[str, tuple[Any, ...]] = Field(default={})
     """Further settings and the values they take, crossed with each other: `training.loss.temperature: [0.05, 0.02]`."""
+    scheduler: Scheduler | None = None
+    """Who stops trials early, or changes their mix; None trains all of them to the end."""
+    search: SearchConfig | None = None
+    """More mixes, suggested from how those before them did."""
+    analysis: AnalysisConfig = AnalysisConfig()
+    """What is made of the figures."""
+    concurrency: int | None = Field(default=None, ge=1)
+    """Trials at once; None = as many as the cluster's CPUs and GPUs hold (`run.training.gpus_per_worker: 0.25` has
+    four share a GPU)."""
+    on_failure: Literal["stop", "leave_out"] = "stop"
+    """What a trial that fails (its loss is not finite, say) means for the others."""
+    log_to: tuple[Literal["mlflow", "wandb"], ...] = ()
+    """Where else to log trials; both find their server in their own environment variables."""
 
     @field_validator("seeds")
     @classmethod
@@ -84,9 +102,46 @@ class StudyConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _measures_while_training(self) -> Self:
+        asking = "scheduler" if self.scheduler else "search" if self.search else None
+        if asking and (self.run.data.validation is None or not self.run.training.validation.every):
+            raise ValueError(
+                f"{asking}: goes by validations; set run.data.validation and run.training.validation.every"
+            )
+        if self.scheduler and self.search and self.scheduler.scheduler == "population":
+            raise ValueError("search: suggests mixes, and scheduler.population changes them; keep one of the two")
+        if isinstance(self.scheduler, PopulationConfig):
+            _check_population(self.scheduler, self.run)
+        return self
+
+
+def _check_population(scheduler: PopulationConfig, run: RunConfig) -> None:
+    """Whether a mix that changes at each interval can be one plan: see docs/decisions/population-of-mixes.md."""
+    every, validation = scheduler.interval, run.training.validation
+    if every % validation.every:
+        raise ValueError(
+            f"scheduler.interval: {every} is not a multiple of training.validation.every, {validation.every}"
+        )
+    if validation.keep != "last" or validation.patience:
+        raise ValueError("scheduler: a population needs training.validation.keep: last, and no patience")
+    if run.mixing.granularity != "batch":
+        raise ValueError("scheduler: a population needs mixing.granularity: batch")
+
 
 def _overlaps(one: str, other: str) -> bool:
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
+def load_run_or_study(path: Path, overrides: Iterable[str]) -> RunConfig | StudyConfig:
+    """A configuration file of either: that of a study has `mixes`.
+
+    Raises:
+        ConfigError: see `cluster.config.load_config`.
+    """
+    fields = with_overrides(read_mapping(path), overrides)
+    where = str(path)
+    return build_config(StudyConfig, fields, where) if "mixes" in fields else build_config(RunConfig, fields, where)
 
 
 @dataclass(frozen=True)
@@ -108,6 +163,13 @@ class Trial:
         totals = RunningTotals([(knot.step, tuple(knot.shares.values())) for knot in self.mix])
         steps = self.config.training.steps
         return {kind: Fraction(totals.at(n, steps), totals.denominator * steps) for n, kind in enumerate(KINDS)}
+
+    @property
+    def label(self) -> str:
+        """For people: `mono 1/2 cross 1/2, seed 0`."""
+        mix = " ".join(f"{kind} {share}" for kind, share in self.shares.items() if share)
+        more = "".join(f", {path.rpartition('.')[2]} {value}" for path, value in self.overrides.items())
+        return f"{mix}{' changing' if self.changes else ''}{more}, seed {self.seed}"
 
     @property
     def changes(self) -> bool:
@@ -136,17 +198,35 @@ def trials(study: StudyConfig) -> list[Trial]:
     Raises:
         ConfigError: a value of an axis does not fit its field, alone or together with the others.
     """
+    return trials_of(study, list(dict.fromkeys(mix for of in study.mixes for mix in of.members())), study.seeds)
+
+
+def trials_of(study: StudyConfig, mixes: Sequence[Mix], seeds: Sequence[int]) -> list[Trial]:
+    """The trials of these mixes with these seeds, under every combination of the study's axes."""
     base = {**to_plain(study.run), "arms": {}}
-    mixes = list(dict.fromkeys(mix for of in study.mixes for mix in of.members()))
     found: dict[str, Trial] = {}
-    for seed, *values in product(study.seeds, *study.axes.values()):
+    for seed, *values in product(seeds, *study.axes.values()):
         overrides = dict(zip(study.axes, values, strict=True))
         resolved = _resolved(study.name, base, seed, overrides)
         for mix in mixes:
-            config = resolved.model_copy(update={"mixing": resolved.mixing.model_copy(update={"mix": mix})})
-            name = fingerprint(_identity(config))
-            found.setdefault(name, Trial(name, mix, seed, overrides, config))
+            trial = _trial(resolved, mix, overrides)
+            found.setdefault(trial.name, trial)
     return list(found.values())
+
+
+def each_once(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials in order, without those that came before."""
+    return list({trial.name: trial for trial in trials}.values())
+
+
+def with_mix(trial: Trial, mix: Mix) -> Trial:
+    """The trial that is like another but for its mix."""
+    return _trial(trial.config, mix, trial.overrides)
+
+
+def _trial(config: RunConfig, mix: Mix, overrides: dict[str, Any]) -> Trial:
+    config = config.model_copy(update={"mixing": config.mixing.model_copy(update={"mix": mix})})
+    return Trial(fingerprint(_identity(config)), mix, config.seed, overrides, config)
 
 
 def _resolved(name: str, base: dict[str, Any], seed: int, overrides: dict[str, Any]) -> RunConfig:
@@ -186,4 +266,4 @@ def _identity(config: RunConfig) -> dict[str, Any]:
         "mixing": result_deciding_mix(config.mixing),
         "training": result_deciding(config.training),
         "evaluation": plain["evaluation"],
-    }
+    } | ({"mining": plain["mining"]} if config.mining else {})

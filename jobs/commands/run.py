@@ -18,17 +18,18 @@ Handler = Callable[["RunConfig", argparse.Namespace], dict[str, Any]]
 def add(commands: Commands) -> None:
     """Add the commands of this module."""
     for name, handler, what in (
-        ("run", _run, "prepare, train, evaluate and report; goes on where an earlier run stopped"),
+        ("run", _with_config(_run), "prepare, train, evaluate and report; goes on where an earlier run stopped"),
         ("check", _check, "look for everything that can be wrong before anything starts"),
-        ("prepare", _prepare, "data sets -> groups"),
-        ("train", _train, "groups -> encoders"),
-        ("encode", _encode, "encoders and collections -> vectors"),
-        ("evaluate", _evaluate, "vectors -> measures in all settings"),
-        ("report", _report, "measures -> one page"),
+        ("prepare", _with_config(_prepare), "data sets -> groups"),
+        ("train", _with_config(_train), "groups -> encoders"),
+        ("encode", _with_config(_encode), "encoders and collections -> vectors"),
+        ("evaluate", _with_config(_evaluate), "vectors -> measures in all settings"),
+        ("report", _with_config(_report), "measures -> one page"),
     ):
-        command = add_command(commands, name, _with_config(handler), what)
+        command = add_command(commands, name, handler, what)
         command.set_defaults(of_a_run=True)
-        command.add_argument("--config", type=Path, required=True, metavar="FILE", help="YAML file of the run")
+        file = "YAML file of the run or study" if name == "check" else "YAML file of the run"
+        command.add_argument("--config", type=Path, required=True, metavar="FILE", help=file)
         command.add_argument("--root", metavar="URI", help="folder or URI to keep everything under")
         if name == "prepare":
             command.add_argument("--download", action="store_true", help="fetch published data sets that are not there")
@@ -73,10 +74,13 @@ def _copy_here(done: Any, place: str) -> str:
     return "" if copy == place else f"\na copy on this machine: {copy}"
 
 
-def _check(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+def _check(options: argparse.Namespace) -> dict[str, Any]:
+    from jobs.ablation.check import check_study
+    from jobs.ablation.study import StudyConfig, load_run_or_study
     from jobs.check import check
 
-    lines = check(config, options.root)
+    config = load_run_or_study(options.config, options.overrides)
+    lines = check_study(config, options.root) if isinstance(config, StudyConfig) else check(config, options.root)
     return {"valid": True, "checked": lines, "text": "\n".join(lines)}
 
 

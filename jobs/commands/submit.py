@@ -116,16 +116,15 @@ def _root(parsed: argparse.Namespace, folder: Path) -> str | None:
     """The root that one of our commands would use, where that can be told here.
 
     Raises:
-        ConfigError: the configuration of a run cannot be used.
+        ConfigError: the configuration of a run or study cannot be used.
     """
     root: str | None = getattr(parsed, "root", None)
     if not getattr(parsed, "of_a_run", False) or not (folder / parsed.config).exists():
         return root
-    from cluster.config import load_config
-    from jobs.config import RunConfig
+    from jobs.ablation.study import StudyConfig, load_run_or_study
 
-    config = load_config(RunConfig, folder / parsed.config, parsed.overrides)
-    return root or config.root
+    config = load_run_or_study(folder / parsed.config, parsed.overrides)
+    return root or (config.run if isinstance(config, StudyConfig) else config).root
 
 
 def _followed(jobs: "Jobs", job: str, to_stderr: bool) -> dict[str, Any]:

@@ -37,15 +37,20 @@ class Arrangement:
         return sum(len(source.groups) for source in self.sources)
 
 
-def arrange(intake: Intake, min_groups: int, dropped: Dropped) -> Arrangement:
+def arrange(intake: Intake, min_groups: int, dropped: Dropped, max_groups: int | None = None) -> Arrangement:
     """Decide which groups go where.
+
+    Args:
+        min_groups: smaller coverages are merged into others.
+        max_groups: how many are taken at most: those that come first in the shuffle.
 
     Raises:
         DataError: two groups share an id, or no coverage has enough groups.
     """
     facts = intake.facts()
     _refuse_repeated_ids(intake, facts)
-    kind = _merged(intake, _without_repeats(intake, facts, dropped), min_groups, dropped)
+    kind = _taken(facts, _without_repeats(intake, facts, dropped), max_groups, dropped)
+    kind = _merged(intake, kind, min_groups, dropped)
     sources = _planned(intake, facts, kind)
     if not sources:
         raise DataError(
@@ -105,6 +110,18 @@ def _without_repeats(intake: Intake, facts: Facts, dropped: Dropped) -> np.ndarr
         dropped.add("pairs_repeated", f"{id} ({', '.join(sorted(languages))})", len(languages))
         if not rest:
             dropped.add("groups_repeated", id)
+    return kind
+
+
+def _taken(facts: Facts, kind: np.ndarray, max_groups: int | None, dropped: Dropped) -> np.ndarray:
+    """(G) kind of each group, -1 for those beyond the limit: the last in the shuffle, whatever the order of reading."""
+    there = np.flatnonzero(kind >= 0)
+    if max_groups is None or len(there) <= max_groups:
+        return kind
+    beyond = there[np.lexsort((facts.id[there], facts.order[there]))][max_groups:]
+    dropped.add("groups_beyond_max_groups", f"max_groups {max_groups}", len(beyond))
+    kind = kind.copy()
+    kind[beyond] = -1
     return kind
 
 
