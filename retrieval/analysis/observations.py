@@ -38,9 +38,10 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """`mono 1/2, cross 1/2; training.steps 500`."""
+        """`mono 1/2, cross 1/2; training.steps 500`; a mix that changes names its steps, and so is told from others."""
         mix = ", ".join(f"{kind} {share}" for kind, share in self.mix)
-        return "; ".join([f"{mix}, changing" if self.schedule else mix, *(f"{path} {v}" for path, v in self.axes)])
+        changing = f"{mix}, changing ({schedule_text(self.schedule)})"
+        return "; ".join([changing if self.schedule else mix, *(f"{path} {v}" for path, v in self.axes)])
 
     def share(self, kind: str) -> float:
         """Share of a kind of batches."""
@@ -106,6 +107,22 @@ class Panel:
         )
 
 
+def schedule_text(schedule: str) -> str:
+    """A schedule in words: `step 0 mono 1, step 500 mono 1/2 cross 1/2`.
+
+    Args:
+        schedule: a JSON list of objects with a `step` and the shares from there on; or any other text, kept as it is.
+    """
+    try:
+        knots = [dict(knot) for knot in json.loads(schedule)]
+    except (TypeError, ValueError):
+        return schedule
+    return ", ".join(
+        " ".join(["step", str(knot.pop("step", 0)), *(f"{kind} {s}" for kind, s in knot.items() if str(s) != "0")])
+        for knot in knots
+    )
+
+
 def query_values(per_query: pa.Table, measures: Iterable[str], setting: str) -> pa.Table:
     """The per-query table of one evaluation as rows (setting, measure, unit, value), one for each query id.
 
@@ -163,7 +180,7 @@ def panel_of(trials: pa.Table, values: pa.Table, setting: str, measure: str) -> 
     for number, name in enumerate(names):
         if name not in row_of:
             raise DataError(f"values: trial {name} is not in the table of trials")
-        arm = _arm(row_of[name])
+        arm = arm_of(row_of[name])
         known = by_arm.setdefault(repr(arm), (arm, {}))[1]
         if row_of[name]["seed"] in known:
             raise DataError(f"trials: {name} and {names[known[row_of[name]['seed']]]} have the same arm and seed")
@@ -203,7 +220,8 @@ def _matrix(rows: pa.Table, what: str) -> tuple[np.ndarray, list[str], list[str]
     return value_TI[:, order], names, [units[place] for place in order]
 
 
-def _arm(row: Mapping[str, Any]) -> Arm:
+def arm_of(row: Mapping[str, Any]) -> Arm:
+    """The arm of a trial, from its row in the table of trials."""
     shares = {name.removeprefix(MIX): Fraction(text) for name, text in row.items() if name.startswith(MIX) and text}
     axes = {name.removeprefix(AXIS): parse_json(text) for name, text in row.items() if name.startswith(AXIS) and text}
     mix = tuple((kind, share) for kind, share in shares.items() if share)

@@ -60,6 +60,11 @@ class Front:
     frequency: tuple[float, ...]
     """Share of the joint draws in which each arm is on the front; costs are taken as known exactly."""
 
+    @property
+    def with_costs(self) -> bool:
+        """Whether measured costs are among the objectives, so that the front differs from machine to machine."""
+        return any(objective.name.startswith(COST) for objective in self.objectives)
+
 
 @dataclass(frozen=True)
 class StudyAnalysis:
@@ -85,7 +90,8 @@ def analyse_study(
         trials, values: see `observations.panel_of`.
         measures: (setting, measure) pairs to analyse. All their comparisons are one family for Holm's correction.
         objectives: those of them that span the Pareto front.
-        costs: further objectives: name of a `cost:` column -> whether more of it is better (throughput: True).
+        costs: name of a `cost:` column -> whether more of it is better (throughput: True). They make a second front,
+            over objectives and costs; the first, over the objectives alone, does not depend on the machine.
         resamples: joint draws of units and seeds.
         seed: of the draws.
 
@@ -101,7 +107,10 @@ def analyse_study(
     family = corrected([one for analysis in analyses for one in analysis.compared])
     rest = iter(family)
     analyses = [replace(one, compared=tuple(next(rest) for _ in one.compared)) for one in analyses]
-    fronts = _fronts(trials, [panels[key] for key in objectives], costs or {}, resamples, seed) if objectives else []
+    fronts: list[Front] = []
+    for known in ({}, costs) if costs else ({},):
+        if objectives:
+            fronts += _fronts(trials, [panels[key] for key in objectives], known, resamples, seed)
     return StudyAnalysis(tuple(analyses), tuple(fronts), tuple(effects))
 
 

@@ -44,7 +44,7 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mixlingual",
 }
-_DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.6), (1.5, 1.5), (6, 1.6, 1.5, 1.6), (8, 2), (3, 1, 1, 1))
+DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.6), (1.5, 1.5), (6, 1.6, 1.5, 1.6), (8, 2), (3, 1, 1, 1))
 
 
 Arguments = ParamSpec("Arguments")
@@ -61,6 +61,13 @@ class Figure:
     """SVG for a file of its own."""
     markup: str
     """SVG for the page."""
+    csv: str = ""
+    """What is drawn, as numbers; empty where a table of the report has it."""
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is too wide for a telephone, and so scrolls there instead of shrinking."""
+        return float(self.markup.partition(' width="')[2].partition('"')[0]) > WIDTH + 1
 
 
 @dataclass(frozen=True)
@@ -90,27 +97,27 @@ class Line:
     """At the same places as `y`; a curve without raw points gets markers instead."""
 
 
-def _styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
     """Draw in our style whatever the caller's matplotlib is set to; names in `$` are names, not formulas."""
 
     @functools.wraps(draw)
-    def styled(*arguments: Arguments.args, **named: Arguments.kwargs) -> Figure:
+    def drawn(*arguments: Arguments.args, **named: Arguments.kwargs) -> Figure:
         with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
             # The reader's fonts draw the text; that ours lacks a script does not matter.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             return draw(*arguments, **named)
 
-    return styled
+    return drawn
 
 
-@_styled
+@styled
 def bars(name: str, title: str, description: str, rows: Sequence[Bar], limit: float) -> Figure:
     """Horizontal bars with 95 % intervals, one row an arm; every panel of a row of panels has the same `limit`."""
-    left, right, top, row_height = min(92, 12 + 6 * max(columns(_short(row.name)) for row in rows)), 40, 30, 24
+    left, right, top, row_height = min(92, 12 + 6 * max(columns(short(row.name)) for row in rows)), 40, 30, 24
     height = top + row_height * len(rows) + 8
-    canvas, axes = _axes(WIDTH, height, left, top, WIDTH - left - right, row_height * len(rows), title)
+    canvas, axes = blank_axes(WIDTH, height, left, top, WIDTH - left - right, row_height * len(rows), title)
     for place, row in enumerate(rows):
-        axes.text(-6 / (WIDTH - left - right), place, _short(row.name), ha="right", va="center", fontsize=10,
+        axes.text(-6 / (WIDTH - left - right), place, short(row.name), ha="right", va="center", fontsize=10,
                   transform=axes.get_yaxis_transform())  # fmt: skip
         if row.value is None:
             axes.text(limit * 0.01, place, "–", va="center", color=MUTED)
@@ -126,7 +133,7 @@ def bars(name: str, title: str, description: str, rows: Sequence[Bar], limit: fl
     for side in ("top", "right", "bottom"):
         axes.spines[side].set_visible(False)
     axes.spines["left"].set_color(MUTED)
-    return _finished(canvas, name, title, description)
+    return finished(canvas, name, title, description)
 
 
 @dataclass(frozen=True)
@@ -149,18 +156,18 @@ class HeatMap:
     """Cells with an outline."""
 
 
-@_styled
+@styled
 def heat_map(name: str, title: str, description: str, matrix: HeatMap) -> Figure:
     """Coloured cells with their values; the columns at the end that pool everything stand apart."""
     num_rows, num_columns = matrix.values.shape
-    left, gap = 10 + 6.2 * max(columns(_short(row)) for row in matrix.rows), 6 if matrix.set_apart else 0
+    left, gap = 10 + 6.2 * max(columns(short(row)) for row in matrix.rows), 6 if matrix.set_apart else 0
     cell = max(11.0, min(26.0, (WIDTH - left - gap - 2) / num_columns))
     size = min(9.5, cell * 0.8)
     widest = max(columns(_code(one)) for one in matrix.columns) * size * 0.66
     rotation, top = (90, 34 + widest) if widest > cell else (0, 46)
     inner_width, inner_height = cell * num_columns + gap, cell * num_rows
     width, height = max(left + inner_width + 2, 170), top + inner_height + 4
-    canvas, axes = _axes(width, height, left, top, inner_width, inner_height, title)
+    canvas, axes = blank_axes(width, height, left, top, inner_width, inner_height, title)
     edges = [place * cell + gap * (place >= num_columns - matrix.set_apart) for place in range(num_columns)]
     shade, scale = matplotlib.colormaps[matrix.palette], Normalize(matrix.low, max(matrix.high, matrix.low + 1e-9))
     for row, values in enumerate(matrix.values):
@@ -168,16 +175,16 @@ def heat_map(name: str, title: str, description: str, matrix: HeatMap) -> Figure
             colour = to_hex(shade(scale(value))) if np.isfinite(value) else BLANK
             place = (edges[column], row * cell)
             _draw_cell(axes, place, cell, colour, matrix.texts[row][column], (row, column) in matrix.outlined)
-        axes.text(-5, (row + 0.5) * cell, _short(matrix.rows[row]), ha="right", va="center_baseline", fontsize=size)
+        axes.text(-5, (row + 0.5) * cell, short(matrix.rows[row]), ha="right", va="center_baseline", fontsize=size)
     for edge, one in zip(edges, map(_code, matrix.columns), strict=True):
         axes.text(edge + cell / 2, -5, one, ha="center", va="bottom", fontsize=size, rotation=rotation)
     axes.set(xlim=(0, inner_width), ylim=(inner_height, 0))
     axes.set_axis_off()
-    return _finished(canvas, name, title, description)
+    return finished(canvas, name, title, description)
 
 
 def _draw_cell(axes: Axes, place: tuple[float, float], size: float, colour: str, text: str, outlined: bool) -> None:
-    ink = MUTED if colour == BLANK else _on(colour)
+    ink = MUTED if colour == BLANK else text_colour(colour)
     inset = 1.3 if outlined else 0.5
     corner, side = (place[0] + inset, place[1] + inset), size - 2 * inset
     edge = ink if outlined else "none"
@@ -187,18 +194,18 @@ def _draw_cell(axes: Axes, place: tuple[float, float], size: float, colour: str,
         axes.text(*middle, text, ha="center", va="center_baseline", fontsize=8.6, color=ink)
 
 
-@_styled
+@styled
 def curves(name: str, title: str, description: str, lines: Sequence[Line], limits: tuple[float, float]) -> Figure:
     """Curves over training steps with a legend above; raw points faint behind the smoothed curve."""
     left, top, bottom, height = 36, 48 + 15 * ((len(lines) - 1) // 3), 34, 232
-    canvas, axes = _axes(WIDTH, height, left, top, WIDTH - left - 12, height - top - bottom, title)
+    canvas, axes = blank_axes(WIDTH, height, left, top, WIDTH - left - 12, height - top - bottom, title)
     for line in lines:
         if line.raw:
             axes.plot(line.x, line.raw, color=line.colour, linewidth=0.7, alpha=0.28)
     # Handles and names are given to the legend, which would otherwise skip names that begin with an underscore.
     drawn = [
         axes.plot(
-            line.x, line.y, color=line.colour, linewidth=1.8, dashes=_DASHES[line.place % len(_DASHES)] or (None, None),
+            line.x, line.y, color=line.colour, linewidth=1.8, dashes=DASHES[line.place % len(DASHES)] or (None, None),
             marker=None if line.raw else "o", markersize=3.2,
         )[0]
         for line in lines
@@ -213,16 +220,17 @@ def curves(name: str, title: str, description: str, lines: Sequence[Line], limit
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.legend(
-        drawn, [_short(line.name) for line in lines], loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3,
+        drawn, [short(line.name) for line in lines], loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3,
         frameon=False, fontsize=9.5, handlelength=2.0, columnspacing=1.2, handletextpad=0.5, borderaxespad=0.1,
         borderpad=0.1, labelspacing=0.3,
     )  # fmt: skip
-    return _finished(canvas, name, title, description)
+    return finished(canvas, name, title, description)
 
 
-def _axes(
+def blank_axes(
     width: float, height: float, left: float, top: float, inner_width: float, inner_height: float, title: str
 ) -> tuple[Canvas, Axes]:
+    """A canvas with a title and one set of axes, the upper left corner of which is given."""
     canvas = Canvas(figsize=(width / 72, height / 72), dpi=72)
     FigureCanvasSVG(canvas)
     canvas.patch.set_visible(False)
@@ -234,14 +242,16 @@ def _axes(
     return canvas, axes
 
 
-def _finished(canvas: Canvas, name: str, title: str, description: str) -> Figure:
+def finished(canvas: Canvas, name: str, title: str, description: str) -> Figure:
+    """The canvas as SVG, for a file and for the page."""
     written = io.StringIO()
     canvas.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = compact(written.getvalue(), name, title, description)
     return Figure(name=name, title=title, file=for_file(root), markup=for_page(root))
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name that fits beside a row."""
     return label(name, 14)
 
 
@@ -249,7 +259,7 @@ def _code(language: str) -> str:
     return label(language, 8)
 
 
-def _on(colour: str) -> str:
+def text_colour(colour: str) -> str:
     """Black or white, whichever has more contrast with a colour (WCAG 2: they are equal at luminance 0.179)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -30,7 +30,7 @@ def render(contents: Contents) -> str:
     lines += ["## What these numbers do not show", "", *(f"- {escaped(sentence)}" for sentence in contents.limits), ""]
     mix = next((table for table in contents.training.tables if table.name == "realised-mix"), None)
     if mix:
-        lines += ["## Realised mix", "", *_table(mix, range(len(mix.columns))), ""]
+        lines += ["## Realised mix", "", *markdown_table(mix, range(len(mix.columns))), ""]
     if contents.gaps:
         lines += ["## Missing", "", *(f"- {escaped(gap)}" for gap in contents.gaps), ""]
     if contents.facts:
@@ -52,7 +52,7 @@ def _collection(part: CollectionPart) -> list[str]:
     start = 0
     for group, width in part.headline.groups:
         places = list(range(start, start + width))
-        lines += [f"### {group.capitalize()}", "", *_table(part.headline, places, with_detail=not start), ""]
+        lines += [f"### {group.capitalize()}", "", *markdown_table(part.headline, places, with_detail=not start), ""]
         start += width
     lines += ["**Best in its column**; ≈ not distinguishable from the best (95 % intervals overlap).", ""]
     for table in part.tables:
@@ -65,15 +65,15 @@ def _by_group(table: Table) -> list[str]:
     """A table for each heading over the columns where these are many and alike; else one, headings put together."""
     if len(table.columns) <= _WIDE or len({width for _, width in table.groups}) > 1:
         columns = tuple(replace(one, label=f"{one.group} {one.label}".strip()) for one in table.columns)
-        return _table(replace(table, columns=columns), range(len(columns)))
+        return markdown_table(replace(table, columns=columns), range(len(columns)))
     lines, start = [], 0
     for group, width in table.groups:
-        lines += [f"{escaped(group).capitalize()}:", "", *_table(table, range(start, start + width)), ""]
+        lines += [f"{escaped(group).capitalize()}:", "", *markdown_table(table, range(start, start + width)), ""]
         start += width
     return lines[:-1]
 
 
-def _table(table: Table, places: Sequence[int], with_detail: bool = False) -> list[str]:
+def markdown_table(table: Table, places: Sequence[int], with_detail: bool = False) -> list[str]:
     """The chosen columns of a table; the details of its row headings in a column of their own, or left out."""
     columns = [table.columns[place] for place in places]
     headings = [table.corner, *([table.detail] if with_detail else []), *(column.label for column in columns)]

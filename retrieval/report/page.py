@@ -16,22 +16,25 @@ from retrieval.report.text import label, language_names, parts_of, visible
 
 def render(contents: Contents) -> str:
     """The page. All text from data is escaped; the only script is ours, and the page's policy allows no other."""
-    style, script = template_file("report.css"), template_file("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return (
         environment()
         .get_template("report.html.j2")
         .render(
             contents=contents,
-            style=Markup(style),
-            script=Markup(script),
-            script_digest=digest,
             headings=HEADINGS,
             measures=(*HEADLINE, RANK_DISTANCE),
             settings=SETTINGS,
             setting_meaning=SETTING_MEANING,
+            **style_and_script(),
         )
     )
+
+
+def style_and_script() -> dict[str, str]:
+    """What every page with sortable tables has in its head and at its end, and the digest that its policy allows."""
+    script = template_file("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return {"style": Markup(template_file("report.css")), "script": Markup(script), "script_digest": digest}
 
 
 def environment() -> Environment:
@@ -50,6 +53,7 @@ def environment() -> Environment:
         "english": _english,
         "svg": Markup,
         "sentence": _sentence,
+        "capitalised": lambda text: text[:1].upper() + text[1:],
     }
     return made
 

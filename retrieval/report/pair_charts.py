@@ -23,7 +23,7 @@ def pairs(results: Sequence[ArmResults], collection: str, prefix: str) -> Panels
     top = max(float(np.nanmax(matrix)) for matrix in matrices.values())
     languages = _languages(results, collection)
     figures = tuple(
-        _pair_map(f"{prefix}-pairs-{place}-{slug(name)}", name, matrix, languages, (0.0, top), "cividis", _two_digits)
+        pair_map(f"{prefix}-pairs-{place}-{slug(name)}", name, matrix, languages, (0.0, top), "cividis", two_digits)
         for place, (name, matrix) in enumerate(matrices.items(), start=1)
     )
     return Panels(
@@ -44,14 +44,14 @@ def differences(results: Sequence[ArmResults], collection: str, prefix: str) -> 
     far = max([0.01, *(float(np.nanmax(np.abs(change))) for change in changes.values())])
     languages = _languages(results, collection)
     figures = tuple(
-        _pair_map(
+        pair_map(
             f"{prefix}-difference-{place}-{slug(name)}",
             f"{label(name, 22)} − {label(first, 22)}",
             change,
             languages,
             (-far, far),
             "PuOr",
-            _hundredths,
+            hundredths,
         )
         for place, (name, change) in enumerate(changes.items(), start=1)
     )
@@ -80,7 +80,7 @@ def _matrices(results: Sequence[ArmResults], collection: str) -> dict[str, np.nd
     return matrices
 
 
-def _pair_map(
+def pair_map(
     name: str,
     title: str,
     matrix: np.ndarray,
@@ -89,6 +89,7 @@ def _pair_map(
     palette: str,
     text: Callable[[float], str],
 ) -> Figure:
+    """Query languages (rows) against passage languages and the pool of all (the last column); the diagonal outlined."""
     pools = [*languages, "all"]
     ends = []
     for word, place in (("Highest", int(np.nanargmax(matrix))), ("lowest", int(np.nanargmin(matrix)))):
@@ -114,11 +115,12 @@ def _pair_map(
     return heat_map(name, title, description, cells)
 
 
-def _two_digits(value: float) -> str:
+def two_digits(value: float) -> str:
+    """.42"""
     return without_zero(f"{value:.2f}") if math.isfinite(value) else "–"
 
 
-def _hundredths(value: float) -> str:
+def hundredths(value: float) -> str:
     """With a sign: +3, −12, 0."""
     rounded = round(value * 100) if math.isfinite(value) else None
     return "–" if rounded is None else signed(f"{rounded:+d}") if rounded else "0"
@@ -159,7 +161,7 @@ def own_language_share(results: Sequence[ArmResults], collection: str, prefix: s
         languages,
         matrix_AL,
         float(np.nanmax(matrix_AL)),
-        _two_digits,
+        two_digits,
     )
 
 
@@ -209,7 +211,7 @@ def language_shares(results: Sequence[ArmResults], collection: str, prefix: str)
     top = max(float(np.nanmax(matrix)) for matrix in matrices.values())
     figures = []
     for place, (name, matrix) in enumerate(matrices.items(), start=1):
-        texts = [[_two_digits(value) for value in row] for row in matrix]
+        texts = [[two_digits(value) for value in row] for row in matrix]
         own = number(float(np.nanmean(np.diag(matrix)))) if np.isfinite(np.diag(matrix)).any() else "–"
         description = (
             f"Share of each language among the first ten passages. Mean share of the query's own language {own}."

@@ -16,6 +16,8 @@ _BOX = re.compile(r"M (\S+) (\S+) L (\S+) \2 L \3 (\S+) L \1 \4 z")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 INK, MUTED, RULE, BLANK = "#1d2125", "#62676d", "#d9dad6", "#ecece8"
+# The ground, for hollow marks. In the file it is as good as white, which itself stays white on the page.
+PAPER = "#fefefe"
 # Okabe and Ito's colours, which every common colour blindness tells apart (doi 10.1038/nmeth.1618).
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 BASELINES = ("#8a8f94", "#b9bdc1")
@@ -24,6 +26,7 @@ VARIABLES = {
     MUTED: "muted",
     RULE: "rule",
     BLANK: "blank",
+    PAPER: "paper",
     **{colour: f"series-{number}" for number, colour in enumerate(SERIES, start=1)},
     **{colour: f"baseline-{number}" for number, colour in enumerate(BASELINES, start=1)},
 }

@@ -61,6 +61,10 @@ class Table:
     rows: tuple[Row, ...]
     detail: str = ""
     """What the details of the row headings are."""
+    close_means: str = "the 95 % intervals overlap"
+    """Why a value that is marked as close is not distinguishable from the best."""
+    wraps: bool = False
+    """Whether its cells hold sentences."""
 
     @property
     def groups(self) -> list[tuple[str, int]]:

@@ -86,7 +86,7 @@ def trend_chart(name: str, title: str, measure: Measure, series: Sequence[Series
     scale, ticks = _scale(shown)
     parts = [
         Markup(
-            '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-labelledby="{n}-title {n}-desc">'
+            '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" aria-labelledby="{n}-title {n}-desc">'
             '<title id="{n}-title">{title}</title><desc id="{n}-desc">{desc}</desc>'
             '<text x="2" y="14" class="heading">{title}</text>'
         ).format(w=WIDTH, h=HEIGHT, n=name, title=visible(title), desc=_description(shown, measure))

@@ -61,7 +61,7 @@ def write_report(
         csv_files["tables/perturbations.csv"] = contents.perturbations_csv
     files = {**figures, **csv_files, "summary.md": markdown.render(contents), "index.html": page.render(contents)}
     for relative, text in files.items():
-        _write(folder / relative, text)
+        write_file(folder / relative, text)
     return ReportFiles(
         page=folder / "index.html",
         summary=folder / "summary.md",
@@ -70,7 +70,7 @@ def write_report(
     )
 
 
-def _write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
     """Write a file so that it appears whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")

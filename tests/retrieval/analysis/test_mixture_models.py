@@ -181,7 +181,9 @@ def test_a_whole_study_is_plain_and_repeats_byte_for_byte() -> None:
     done = analyse_study(*tables, keys, keys, {"queries_per_second": True}, resamples=100)
     assert as_json(done) == as_json(analyse_study(*tables, keys, keys, {"queries_per_second": True}, resamples=100))
     plain = json.loads(as_json(done))
-    assert len(plain["measures"]) == 4 and len(plain["fronts"]) == 2
+    assert len(plain["measures"]) == 4
+    assert [one.with_costs for one in done.fronts] == [False, False, True, True], "at both levels, without costs first"
+    assert done.fronts[:2] == analyse_study(*tables, keys, keys, resamples=100).fronts
     np.testing.assert_allclose([one["mean"] for one in plain["measures"][0]["arms"]], panels[keys[0]].means[:5])
     assert plain["measures"][0]["arms"][1]["arm"]["mix"] == {"mono": "3/4", "cross": "1/4"}
     family = [one for measure in done.measures for one in measure.compared]

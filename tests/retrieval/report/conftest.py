@@ -1,8 +1,10 @@
 """A run to report on, in the form its stages write: five arms, two collections, telemetry and ledgers."""
 
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from planted_panels.panels import alphas, lattice
+from planted_panels.panels import arm as planted_arm
+from planted_panels.studies import PlantedStudy, planted_study
 
+from retrieval.analysis.observations import Arm as StudyArm
 from retrieval.report import Arm, ReportFiles, write_report
+from retrieval.report.study import write_study_report
 
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 UNSEEN = ("el", "vi")
@@ -338,3 +345,36 @@ def write_run(tmp_path: Path) -> Callable[..., list[Arm]]:
     """Write a run of another size or with other languages; see `make_arms`."""
     small = {"collections": ("tiny",), "languages": ("en", "zh"), "steps": 20, "num_queries": 3}
     return lambda **changes: make_arms(tmp_path / "run", **small | changes)
+
+
+@pytest.fixture(scope="session")
+def study_reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[PlantedStudy, Path]]:
+    """Name of a planted study -> the study and the folder of its report, written once."""
+
+    @functools.cache
+    def written(name: str) -> tuple[PlantedStudy, Path]:
+        study, folder = STUDIES[name](), tmp_path_factory.mktemp(name)
+        write_study_report(folder, f"Study {name}", {"name": name, "seeds": [0, 1]}, **study.arguments())
+        return study, folder
+
+    return written
+
+
+STUDIES: dict[str, Callable[[], PlantedStudy]] = {
+    "alpha": lambda: planted_study(alphas(11)),
+    "simplex": lambda: planted_study(lattice(4), seeds=2, random=1),
+    "sizes": lambda: planted_study(alphas(3), axes={"data.limit": [500, 1000, 2000]}, random=2),
+    "stopped": lambda: planted_study(alphas(5), stopped=2, random=3),
+    "one-seed": lambda: planted_study(lattice(3), seeds=1, random=4),
+    "odd": lambda: planted_study(ODD, seeds=2, random=5, keys=[("multi", "mAP"), ("multi", "R@10")]),
+}
+_EVIL = '<script>alert(1)</script>\u202e$x$ "&='
+ODD = (
+    planted_arm(mono=Fraction(1)),
+    planted_arm(mono=Fraction(1, 4), cross=Fraction(1, 4), multi=Fraction(1, 4), code_switched=Fraction(1, 4)),
+    StudyArm(
+        (("mono", Fraction(1, 2)), ("cross", Fraction(1, 2))),
+        schedule='[{"step": 0, "mono": 1}, {"step": 9, "cross": 1}]',
+    ),
+    StudyArm((("mono", Fraction(1, 2)), ("cross", Fraction(1, 2))), schedule=_EVIL),
+)

@@ -1,16 +1,15 @@
 """The page in a real browser: the script runs under the page's own policy, tables sort, nothing overflows a telephone."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from browsing.chromium import BROWSER, MISSING
 
 from retrieval.report import ReportFiles
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine; install it to run these tests")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason=MISSING)
 
 
 def dom_of(page: Path, profile: Path) -> str:

@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -10,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from browsing.chromium import AXE, AXE_MISSING, BROWSER, MISSING, chromium
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +18,6 @@ from retrieval.report.results import Estimate
 from retrieval.report.trend import HEIGHT, WIDTH, Point, Series, nice_ticks, trend_chart
 from retrieval.report.trend_page import TrendNight, render_trend
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 START = date(2026, 1, 1)
 
 
@@ -116,7 +115,7 @@ def test_names_are_names() -> None:
         ElementTree.fromstring(markup)
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine; install it to run this test")
+@pytest.mark.skipif(BROWSER is None, reason=MISSING)
 @pytest.mark.parametrize("nights", [NIGHTS[:1], NIGHTS], ids=["one", "four"])
 def test_the_page_fits_a_telephone(nights: list[TrendNight], tmp_path: Path) -> None:
     """Scripts are only in this copy, which has no policy against them."""
@@ -140,3 +139,14 @@ def test_the_page_fits_a_telephone(nights: list[TrendNight], tmp_path: Path) -> 
     assert BROWSER is not None
     done = subprocess.run([BROWSER, *options, frame.as_uri()], capture_output=True, text=True, timeout=120, check=True)
     assert "<title>0 too wide</title>" in done.stdout
+
+
+@pytest.mark.skipif(BROWSER is None, reason=MISSING)
+@pytest.mark.skipif(not AXE.is_file(), reason=AXE_MISSING)
+def test_axe_finds_nothing_serious(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(render_trend("squad-parallel", NIGHTS), encoding="utf-8")
+    with chromium(tmp_path / "profile") as tab:
+        for dark, width in ((False, 1280), (True, 1280), (False, 360)):
+            tab.open(page, width, dark=dark)
+            assert tab.serious_findings() == [] and tab.problems == []
