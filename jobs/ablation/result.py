@@ -6,7 +6,7 @@ pairs.parquet     a row per trial, setting, measure and language pair
 analysis.json     what they show (docs/studies-analysis.md)
 costs.parquet     a row per trial: status, steps, seconds; it alone differs when a study is done over again
 baselines.json    means of BM25 and of the untrained encoder
-index.html        the page
+index.html        the page, with summary.md, figures, tables and costs (docs/report.md)
 
 The first collection to evaluate on stands here; each further one in a folder of its name, with the same files.
 """
@@ -14,7 +14,7 @@ The first collection to evaluate on stands here; each further one in a folder of
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,9 +29,6 @@ from jobs.ablation.work import ARM
 from jobs.config import plain_config
 from jobs.stages import Stages
 from retrieval.evaluate import PER_QUERY, PER_QUERY_BIAS, SUMMARY
-
-if TYPE_CHECKING:
-    pass
 
 STUDIES = "studies"
 PAGE = "index.html"
@@ -66,12 +63,12 @@ def write_study(store: Store, study: StudyConfig, entries: Sequence[Entry]) -> t
             for number, collection in enumerate(study.run.data.evaluation):
                 _write(folder / collection if number else folder, store, study, entries, collection)
     result = open_result_set(store, name)
-    page = PAGE if PAGE in result.files else TRIALS
-    return result, store.where(store.link(f"{name}/{page}"))
+    return result, store.where(store.link(f"{name}/{PAGE}"))
 
 
 def _write(folder: Path, store: Store, study: StudyConfig, entries: Sequence[Entry], collection: str) -> None:
     from retrieval.analysis.study import analyse_study, as_json
+    from retrieval.report.study import write_study_report
 
     folder.mkdir(exist_ok=True)
     finished = [entry for entry in entries if entry.status == "finished"]
@@ -95,16 +92,9 @@ def _write(folder: Path, store: Store, study: StudyConfig, entries: Sequence[Ent
     (folder / ANALYSIS).write_text(as_json(analysis), encoding="utf-8")
     (folder / BASELINES).write_text(json.dumps(_baselines(store, study, entries, collection), indent=1), "utf-8")
     title = study.name if len(study.run.data.evaluation) == 1 else f"{study.name}: {collection}"
-    _write_page(folder, title, plain_study(study), trials, values, pairs, costs, analysis)
-
-
-def _write_page(folder: Path, title: str, config: dict[str, Any], *tables_and_analysis: Any) -> None:
-    try:
-        from retrieval.report.study import write_study_report
-    except ImportError:
-        return
-    trials, values, pairs, costs, analysis = tables_and_analysis
-    write_study_report(folder, title, config, trials, values, pairs, costs, analysis)
+    # The page names the mixes of the trials that were stopped, too.
+    every_trial = _trials(study, entries)
+    write_study_report(folder, title, plain_study(study), every_trial, values, pairs, costs, analysis)
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -112,10 +102,10 @@ def _split(name: str) -> tuple[str, str]:
     return setting, measure
 
 
-def _trials(study: StudyConfig, finished: Sequence[Entry]) -> pa.Table:
+def _trials(study: StudyConfig, entries: Sequence[Entry]) -> pa.Table:
     """Rows as `retrieval.analysis.observations` reads them; with costs only where the analysis asks for them."""
     wanted = study.analysis.costs
-    rows = [e.trial.row() | {f"cost:{name}": e.costs.get(name) for name in wanted} for e in finished]
+    rows = [e.trial.row() | {f"cost:{name}": e.costs.get(name) for name in wanted} for e in entries]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return pa.table({name: [row.get(name) for row in rows] for name in columns})
 

@@ -1,8 +1,10 @@
 """`mixlingual results`: what stands in a root."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.errors import ConfigError
 from jobs.commands.parser import Commands, add_command
 
 if TYPE_CHECKING:
@@ -20,10 +22,12 @@ def add(commands: Commands) -> None:
     add_command(family, "list", _list, "runs and nights, with their headline measures")
     show = add_command(family, "show", _show, "everything that is kept of a run or a night")
     show.add_argument("name", help=_NAME)
-    compare = add_command(family, "compare", _compare, "two of them by paired tests, setting by setting")
-    compare.add_argument("first", help=_NAME)
-    compare.add_argument("second", help=_NAME)
-    compare.add_argument("--measure", action="append", metavar="NAME", help="default: mAP (repeatable)")
+    compare = add_command(family, "compare", _compare, "two of them by paired tests, or two studies, mix by mix")
+    compare.add_argument("first", help=f"{_NAME}; or `studies/` and the first digits of a study's name")
+    compare.add_argument("second", help="the same")
+    compare.add_argument("--measure", action="append", metavar="NAME", help="of runs: default mAP (repeatable)")
+    compare.add_argument("--collection", metavar="NAME", help="of studies: a further collection; default: their first")
+    compare.add_argument("--out", metavar="FOLDER", help="of studies: where to write a page of it")
     prune = add_command(
         family, "prune", _prune, "delete old ones, and what only they needed; without --yes only say so"
     )
@@ -73,10 +77,23 @@ def _show(options: argparse.Namespace) -> dict[str, Any]:
 
 def _compare(options: argparse.Namespace) -> dict[str, Any]:
     from jobs.results import comparing, find
+    from jobs.study_comparison import comparing_studies, is_study
 
-    store = _store(options)
+    store, named = _store(options), (options.first, options.second)
+    if any(map(is_study, named)):
+        _refuse(options, "--measure", "a study's measures are those of its configuration")
+        if not all(map(is_study, named)):
+            raise ConfigError(f"{named[0]} and {named[1]}: compare two studies, or two runs or nights")
+        return comparing_studies(store, *named, options.collection, Path(options.out) if options.out else None)
+    _refuse(options, "--collection", "runs are compared on all collections they share")
+    _refuse(options, "--out", "there is a page for two studies only")
     measures = options.measure or ["mAP"]
     return comparing(store, find(store, options.first), find(store, options.second), list(dict.fromkeys(measures)))
+
+
+def _refuse(options: argparse.Namespace, option: str, why: str) -> None:
+    if getattr(options, option.removeprefix("--")):
+        raise ConfigError(f"{option}: {why}; leave it out")
 
 
 def _prune(options: argparse.Namespace) -> dict[str, Any]:

@@ -344,3 +344,26 @@ def test_a_study_without_costs_or_pairs_has_a_report(tmp_path: Path) -> None:
     write_study_report(tmp_path, "x", {}, **arguments)
     text = text_of(tmp_path / "index.html")
     assert "Pairs of languages" not in text and "Trade-offs" not in text and not (tmp_path / "costs").exists()
+
+
+def test_trials_of_which_only_costs_are_known_count_as_trials(tmp_path: Path) -> None:
+    study = planted_study(alphas(3), units=8, stopped=1)
+    stopped = study.costs.filter(pc.equal(study.costs["status"], "stopped"))["trial"].to_pylist()
+    rest = study.trials.filter(pc.invert(pc.is_in(study.trials["trial"], pa.array(stopped))))
+    write_study_report(tmp_path, "x", {}, **study.arguments() | {"trials": rest})
+    assert "9 trials, 1 of them stopped early" in text_of(tmp_path / "index.html")
+    costs = rows(tmp_path / "costs" / "figures" / "cost-per-trial.csv")
+    assert [row["mix"] for row in costs if row["trial"] in stopped] == ["not in the table of trials"]
+
+
+def test_mixes_and_levels_stand_in_order_whatever_the_order_of_the_trials(tmp_path: Path) -> None:
+    study = planted_study(alphas(3), units=8, axes={"data.limit": [2000, 500, 1000]}, seeds=2)
+    write_study_report(tmp_path, "x", {}, **study.arguments())
+    assert [row["values of the axes"] for row in rows(tmp_path / "tables" / "best.csv")] == [
+        "data.limit 500", "data.limit 1,000", "data.limit 2,000",
+    ]  # fmt: skip
+    turned = planted_study(alphas(3)[::-1], units=8, seeds=2)
+    write_study_report(tmp_path / "turned", "x", {}, **turned.arguments())
+    for name in ("p1-means", "p1-front"):
+        table = rows(tmp_path / "turned" / "tables" / f"{name}.csv")
+        assert [row["mix"] for row in table] == ["X-X", "mono 1/2 + cross 1/2", "X-Y"]
