@@ -25,7 +25,11 @@ DOORS = {
     "pickle": (),
     "cloudpickle": (),
 }
-LIGHT = ("torch", "transformers", "ray", "numba", "matplotlib", "scipy", "deepspeed", "pyarrow", "faiss", "tokenizers")
+LIGHT = (
+    *("torch", "transformers", "ray", "numba", "matplotlib", "scipy", "deepspeed", "pyarrow", "faiss", "tokenizers"),
+    *("pandas", "boto3", "botocore", "sentencepiece", "PIL", "babel"),
+)
+CHECK = "check --config jobs/configs/quickstart.yaml"
 
 
 def modules() -> list[Path]:
@@ -84,10 +88,24 @@ def test_only_the_trainer_knows_ray_train_and_deepspeed() -> None:
 
 @pytest.mark.parametrize("statement", ["import jobs.cli", "import jobs.config", "import trainer.config"])
 def test_commands_and_configurations_import_fast(statement: str) -> None:
-    code = f"{statement}; import sys; print(' '.join(sys.modules))"
+    assert not loaded_by(statement) & set(LIGHT)
+
+
+@pytest.mark.parametrize(
+    ("command", "without"),
+    [("--help", (*LIGHT, "numpy", "pydantic", "yaml")), ("ablate --help", LIGHT), (CHECK, LIGHT)],
+)
+def test_commands_that_only_look_start_fast(command: str, without: tuple[str, ...]) -> None:
+    """What they load is most of the time they take: benchmarks/startup.py."""
+    run = f"import contextlib, jobs.cli\nwith contextlib.suppress(SystemExit): jobs.cli.main({command.split()!r})"
+    assert not loaded_by(run) & set(without)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Packages that a fresh interpreter has loaded after some code."""
+    code += "\nimport sys; print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = {name.split(".")[0] for name in done.stdout.split()}
-    assert not loaded & set(LIGHT)
+    return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
 
 
 def test_tests_have_no_packages_and_unique_names() -> None:

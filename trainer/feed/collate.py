@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -56,17 +57,23 @@ def collate_all(drafts: Sequence[Draft], tokens: Tokens, pixels: Pixels | None =
         DataError: an image is damaged; its group is named.
     """
     slots = [slot for draft in drafts for slot in draft.texts]
-    queries = _encoded([(slot.query, slot.query_language, slot.group_id) for slot in slots], "query", tokens, pixels)
-    passages = _encoded([passage for slot in slots for passage in _passages(slot)], "passage", tokens, pixels)
+    queries = _encoded(
+        [slot.query for slot in slots],
+        [slot.query_language for slot in slots],
+        [slot.group_id for slot in slots],
+        "query",
+        tokens,
+        pixels,
+    )
+    passages = _encoded(
+        [content for slot in slots for content in (*slot.passages, *slot.negatives)],
+        [language for slot in slots for language in (*slot.passage_languages, *slot.negative_languages)],
+        [slot.group_id for slot in slots for _ in range(len(slot.passages) + len(slot.negatives))],
+        "passage",
+        tokens,
+        pixels,
+    )
     return [_batch(draft, queries, passages) for draft in drafts]
-
-
-def _passages(slot: SlotTexts) -> Iterator[tuple[str | bytes, str, str]]:
-    """Content, language and group id of a slot's positives and then of its hard negatives."""
-    for content, language in zip(slot.passages, slot.passage_languages, strict=True):
-        yield content, language, slot.group_id
-    for text, language in zip(slot.negatives, slot.negative_languages, strict=True):
-        yield text, language, slot.group_id
 
 
 def _batch(draft: Draft, queries: Iterator[np.ndarray], passages: Iterator[np.ndarray]) -> FeedBatch:
@@ -87,8 +94,8 @@ def _batch(draft: Draft, queries: Iterator[np.ndarray], passages: Iterator[np.nd
         passage_group[~is_positive] = passage_passage[~is_positive] = own
     local = LocalBatch(
         step=draft.slots.step,
-        query_ids=[next(queries) for _ in range(b)],
-        passage_ids=[next(passages) for _ in range(len(owner))],
+        query_ids=list(islice(queries, b)),
+        passage_ids=list(islice(passages, len(owner))),
         passage_slot=owner,
         passage_positive=is_positive,
         query_group=group,
@@ -102,16 +109,24 @@ def _batch(draft: Draft, queries: Iterator[np.ndarray], passages: Iterator[np.nd
 
 
 def _encoded(
-    contents: Sequence[tuple[str | bytes, str, str]], role: Role, tokens: Tokens, pixels: Pixels | None
+    contents: Sequence[str | bytes],
+    languages: Sequence[str],
+    group_ids: Sequence[str],
+    role: Role,
+    tokens: Tokens,
+    pixels: Pixels | None,
 ) -> Iterator[np.ndarray]:
-    """Token ids of each text, pixels of each image, out of (content, language, group id)."""
-    texts = [(content, language) for content, language, _ in contents if isinstance(content, str)]
-    ids = iter(tokens.encode([text for text, _ in texts], role, [language for _, language in texts]))
-    for content, _, group_id in contents:
-        if isinstance(content, bytes):
-            yield image_pixels(content, group_id, pixels)
-        else:
-            yield next(ids)
+    """Token ids of each text, pixels of each image."""
+    texts = [content for content in contents if isinstance(content, str)]
+    if len(texts) == len(contents):
+        yield from tokens.encode(texts, role, languages)
+        return
+    of_texts = [
+        language for content, language in zip(contents, languages, strict=True) if not isinstance(content, bytes)
+    ]
+    ids = iter(tokens.encode(texts, role, of_texts))
+    for content, group_id in zip(contents, group_ids, strict=True):
+        yield image_pixels(content, group_id, pixels) if isinstance(content, bytes) else next(ids)
 
 
 def image_pixels(content: bytes, group_id: str, pixels: Pixels | None) -> np.ndarray:

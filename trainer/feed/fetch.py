@@ -56,10 +56,10 @@ class Fetcher:
     def texts(self, batch: GlobalBatch) -> list[SlotTexts]:
         """The texts of every slot of a batch or of a rank's share."""
         source = self._sources[batch.source]
-        names = (*source.languages, IMAGE)
+        columns = _Columns(source)
         row_group, place = np.divmod(batch.row, source.row_group_rows)
         slots = [
-            self._slot(names, self._row_group(batch.source, number), row, names[query], passages)
+            self._slot(columns, self._row_group(batch.source, number), row, query, passages)
             for number, row, query, passages in zip(
                 row_group.tolist(),
                 place.tolist(),
@@ -77,29 +77,29 @@ class Fetcher:
         """The image of a row of a source, and the group's id."""
         number, place = divmod(row, self._sources[source].row_group_rows)
         rows = self._row_group(source, number)
-        return rows.image(place), rows.column("group_id")[place]
+        return rows.image(place), rows.text("group_id", place)
 
-    def _slot(
-        self, names: Sequence[str], rows: "_RowGroup", row: int, query_language: str, passages: Sequence[int]
-    ) -> SlotTexts:
-        languages = [names[language] for language in passages if language >= 0]
-        negatives = self._negatives(rows, row, languages)
+    def _slot(self, columns: "_Columns", rows: "_RowGroup", row: int, query: int, passages: Sequence[int]) -> SlotTexts:
+        image, text = columns.image, rows.text
+        numbers = [language for language in passages if language >= 0]
+        languages = [columns.languages[language] for language in numbers]
+        negatives = self._negatives(rows, row, languages) if self._hard_negatives and rows.source.has_negatives else []
         return SlotTexts(
-            group_id=rows.column("group_id")[row],
-            passage_id=rows.column("passage_id")[row],
-            query=rows.content("query", query_language, row),
-            query_language=query_language,
-            passages=[rows.content("passage", language, row) for language in languages],
+            group_id=text("group_id", row),
+            passage_id=text("passage_id", row),
+            query=rows.image(row) if query == image else text(columns.query[query], row),
+            query_language=columns.languages[query],
+            passages=[
+                rows.image(row) if language == image else text(columns.passage[language], row) for language in numbers
+            ],
             passage_languages=languages,
             negatives=[text for text, _ in negatives],
             negative_languages=[language for _, language in negatives],
         )
 
     def _negatives(self, rows: "_RowGroup", row: int, languages: Sequence[str]) -> list[tuple[str, str]]:
-        if not self._hard_negatives or not rows.source.has_negatives:
-            return []
         texts_in = [language for language in languages if language != IMAGE]
-        found = [(text, language) for language in texts_in for text in rows.column(f"negatives:{language}")[row]]
+        found = [(text, language) for language in texts_in for text in rows.negatives(language, row)]
         return found[: self._hard_negatives]
 
     def _row_group(self, source: int, number: int) -> "_RowGroup":
@@ -114,27 +114,39 @@ class Fetcher:
         return self._cache[key]
 
 
+class _Columns:
+    """Names by number of language: those of the languages themselves, and of the columns of their texts."""
+
+    def __init__(self, source: GroupSource) -> None:
+        self.image = len(source.languages)
+        self.languages = (*source.languages, IMAGE)
+        self.query = [f"query:{language}" for language in source.languages]
+        self.passage = [f"passage:{language}" for language in source.languages]
+
+
 class _RowGroup:
-    """The rows of one row group; columns become Python strings when first asked for, images are read only then."""
+    """The rows of one row group. A text becomes a Python string only when it is asked for, since a batch takes one or
+    two of a row's languages; so are images read."""
 
     def __init__(self, source: GroupSource, number: int) -> None:
         self.source, self._number = source, number
-        self._columns: dict[str, list] = {}
+        self._columns: dict[str, _Texts] = {}
 
-    def content(self, role: str, language: str, row: int) -> str | bytes:
-        """The text of a role in a language, or the image."""
-        return self.image(row) if language == IMAGE else self.column(f"{role}:{language}")[row]
+    def text(self, column: str, row: int) -> str:
+        """The text of a column."""
+        texts = self._columns.get(column)
+        if texts is None:
+            texts = self._columns[column] = _Texts(self._table.column(column))
+        bounds = texts.bounds
+        return texts.data[bounds[row] : bounds[row + 1]].decode()
+
+    def negatives(self, language: str, row: int) -> list[str]:
+        """Hard negatives in a language."""
+        return self._table.column(f"negatives:{language}")[row].as_py()
 
     def image(self, row: int) -> bytes:
         """The encoded image."""
         return self._images[row].as_py()
-
-    def column(self, name: str) -> list:
-        """The texts of a column."""
-        texts = self._columns.get(name)
-        if texts is None:
-            texts = self._columns[name] = self._table.column(name).to_pylist()
-        return texts
 
     @cached_property
     def _table(self) -> pa.Table:
@@ -143,3 +155,14 @@ class _RowGroup:
     @cached_property
     def _images(self) -> pa.ChunkedArray:
         return self.source.read_row_group(self._number, [IMAGE]).column(IMAGE)
+
+
+class _Texts:
+    """A column of texts as bytes with bounds: half of what Arrow's own access to one value takes."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        assert array.type == pa.string(), f"texts are of type {array.type}"
+        _, bounds, data = array.buffers()
+        self.bounds: list[int] = np.frombuffer(bounds, np.int32)[array.offset :][: len(array) + 1].tolist()
+        self.data: bytes = data.to_pybytes() if data is not None else b""

@@ -39,8 +39,9 @@ def _fields(batch: FeedBatch) -> dict[str, int | str | np.ndarray]:
     fields |= {name: getattr(batch.local, name) for name in _LOCAL_FIELDS}
     for name in _TEXTS:
         inputs = getattr(batch.local, name)
-        texts, images = [one for one in inputs if not is_image(one)], [one for one in inputs if is_image(one)]
-        fields[name] = np.concatenate([np.empty(0, np.int32), *texts]).astype(np.int32)
+        images = [one for one in inputs if is_image(one)]
+        texts = [one for one in inputs if not is_image(one)] if images else inputs
+        fields[name] = np.concatenate([np.empty(0, np.int32), *texts])
         # An image's place has length 0, which no text has; its pixels follow in order.
         fields[f"{name}_length"] = np.array([0 if is_image(one) else len(one) for one in inputs], dtype=np.int32)
         fields[f"{name}_pixels"] = np.concatenate([np.empty(0, np.uint8), *(image.ravel() for image in images)])
@@ -58,8 +59,10 @@ def _column(values: list) -> pa.Array:
 def from_row(table: pa.Table, row: int) -> FeedBatch:
     """The batch in one row."""
 
+    names = {name: number for number, name in enumerate(table.column_names)}
+
     def read(name: str) -> np.ndarray:
-        return table.column(name)[row].values.to_numpy(zero_copy_only=False)
+        return table.column(names[name])[row].values.to_numpy(zero_copy_only=False)
 
     kind, query_language = read("kind"), read("query_language")
     slots = GlobalBatch(
@@ -84,8 +87,9 @@ def from_row(table: pa.Table, row: int) -> FeedBatch:
 
 def _inputs(read: Callable[[str], np.ndarray], name: str) -> list[np.ndarray]:
     """Token ids and images of one side, in order."""
-    length = read(f"{name}_length")
-    inputs = np.split(read(name), np.cumsum(length)[:-1])
+    length, ids = read(f"{name}_length"), read(name)
+    ends = np.cumsum(length).tolist()
+    inputs = [ids[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     places = np.flatnonzero(length == 0)
     if len(places):
         images = read(f"{name}_pixels").reshape(len(places), *read(f"{name}_shape"))

@@ -4,6 +4,7 @@ Ray Data's own splitting does not give each rank its slice of every step, so eac
 step numbers, with `preserve_order`. The plan never sees the number of ranks; a rank takes its neighbouring slots.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -52,13 +53,17 @@ class FeedSpec:
 
 
 class BatchMaker:
-    """Makes one rank's share of batches; in Ray Data an actor, so that its row groups stay cached."""
+    """Makes one rank's share of batches; in Ray Data an actor, so that its row groups stay cached.
+
+    Several threads may call it: one reads while the texts of another are with the tokenizer, which needs no Python.
+    """
 
     def __init__(
         self, spec: FeedSpec, rank: int, world_size: int, first_step: int = 0, board: "ActorHandle | None" = None
     ) -> None:
         self._spec, self._rank, self._world_size, self._first_step = spec, rank, world_size, first_step
         self._board = board
+        self._reading = threading.Lock()
         # Two windows: the one in use and the one that the stream runs into. A rank sees its share of each.
         cached = 2 * (spec.plan.config.window_rows // world_size + 2 * spec.groups.row_group_rows)
         hard_negatives = spec.config.hard_negatives
@@ -74,11 +79,12 @@ class BatchMaker:
 
     def make_all(self, steps: Sequence[int]) -> list[FeedBatch]:
         """The rank's shares of several steps."""
-        shares = [self._spec.plan.batch(step).share(self._rank, self._world_size) for step in steps]
-        if self._cached is not None:
-            return [self._cached.batch(slots) for slots in shares]
         sources = self._spec.groups.sources
-        drafts = [Draft(slots, self.fetcher.texts(slots), sources[slots.source].name) for slots in shares]
+        with self._reading:
+            shares = [self._spec.plan.batch(step).share(self._rank, self._world_size) for step in steps]
+            if self._cached is not None:
+                return [self._cached.batch(slots) for slots in shares]
+            drafts = [Draft(slots, self.fetcher.texts(slots), sources[slots.source].name) for slots in shares]
         return collate_all(drafts, self._spec.tokens, self._spec.pixels)
 
     def __call__(self, steps: dict[str, np.ndarray]) -> pa.Table:
@@ -120,7 +126,7 @@ def rank_stream(
         batch_size=per_task,
         batch_format="numpy",
         num_cpus=spec.config.cpus,
-        compute=ActorPoolStrategy(size=1),
+        compute=ActorPoolStrategy(size=1, max_concurrent_calls_per_actor=2, enable_true_multi_threading=True),
     )
 
 
