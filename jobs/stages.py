@@ -49,6 +49,8 @@ class Shared:
     """What data sets are and hold."""
     groups: dict[str, str] = field(default_factory=dict)
     """Names of prepared groups."""
+    starts: dict[str, str] = field(default_factory=dict)
+    """Names of encoders to start from."""
     validations: dict[str, Collection] = field(default_factory=dict)
     collections: dict[str, Collection] = field(default_factory=dict)
     """Collections to evaluate on that are kept in memory."""
@@ -199,10 +201,12 @@ class Stages:
     def start(self) -> ResultSet:
         """The encoder that every arm starts from: a copy of the one named, or a fresh one fitted to the groups."""
         encoder = self.config.encoder
-        identity: dict[str, Any] = {"stage": "start", "version": VERSION, "encoder": encoder_identity(encoder)}
-        if encoder.fresh is not None:
-            identity |= {"groups": self.groups_content} | self.revision
-        name = f"encoders/{fingerprint(identity)}"
+        of_groups = {"groups": self.groups_content} | self.revision if encoder.fresh is not None else {}
+        key = fingerprint({"encoder": to_plain(encoder)} | of_groups)
+        if key not in self.shared.starts:
+            identity = {"stage": "start", "version": VERSION, "encoder": encoder_identity(encoder)} | of_groups
+            self.shared.starts[key] = f"encoders/{fingerprint(identity)}"
+        name = self.shared.starts[key]
         if not result_set_exists(self.store, name):
             with write_result_set(self.store, name, {"stage": "start", "encoder": to_plain(encoder)}) as folder:
                 write_start(folder / ENCODER_FOLDER, encoder, self.groups)

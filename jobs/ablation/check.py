@@ -9,7 +9,6 @@ from jobs.ablation.settings import RANK_DISTANCE, PopulationConfig
 from jobs.ablation.study import StudyConfig, Trial, trials
 from jobs.check import check, require_evaluation
 from jobs.config import NOT_IN_A_RESULT
-from jobs.stages import UNTRAINED
 from trainer.config import TrainingConfig
 
 
@@ -24,8 +23,8 @@ def check_study(study: StudyConfig, root: str | None = None) -> list[str]:
     """
     run = study.run
     require_evaluation(run.data)
-    if run.mining is not None and run.mining.arm != UNTRAINED:
-        raise ConfigError(f"run.mining.arm: {run.mining.arm}; the trials of a study mine with `{UNTRAINED}`")
+    if run.mining is not None and run.mining.arm != "untrained":
+        raise ConfigError(f"run.mining.arm: {run.mining.arm}; the trials of a study mine with `untrained`")
     if study.search is not None and study.axes:
         raise ConfigError("search: suggests mixes for one setting of everything else; leave the axes out")
     found = trials(study)

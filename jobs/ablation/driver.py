@@ -50,7 +50,7 @@ def run_study(study: StudyConfig, root: str | None = None, tensorboard: Path | N
         from jobs.ablation.session import run_session
 
         entries = run_session(study, store, ledger, planned, tensorboard)
-    if not entries:
-        raise WorkError(f"study {study.name}: no trial came to an end; see the lines above")
+    if not any(entry.status == "finished" for entry in entries):
+        raise WorkError(f"study {study.name}: no trial was finished; see the lines above")
     result, page = write_study(store, study, entries)
     return StudyResult(result, page, entries, time.monotonic() - started)

@@ -163,6 +163,9 @@ class Session:
                 done += run_search(self, self.study.search)
             ray.get(waiting)
         self._raise_failure()
+        lost = [trial for trial in done if trial.name not in self.failed and self.ledger.entry(trial) is None]
+        if lost:
+            raise WorkError(f"trial {lost[0].label}: did not come to an end; start the study again to go on")
         self._drop_checkpoints()
         return [
             entry for trial in {trial.name: trial for trial in done}.values() if (entry := self.ledger.entry(trial))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from jobs.ablation.session import Session
 
 TRIAL, STEPS = "trial", "steps"
+OVER = "over"
+"""Whether a trial has come to its end; Tune says "done" also of one that it stops."""
 _STATE = "trial.txt"
 # No CPU, which the benches have; Tune insists on some resource, and every node has memory.
 _NEXT_TO_NOTHING: dict[str, float] = {"CPU": 0, "memory": 1}
@@ -44,7 +46,7 @@ class TrialOfStudy(Trainable):
         self._over = "outcome" in report
         if report.get("outcome") == "failed":
             raise RuntimeError(report["record"]["message"])
-        return figures(report["record"]) | {STEPS: report["step"], "done": self._over}
+        return figures(report["record"]) | {STEPS: report["step"], OVER: self._over, "done": self._over}
 
     def cleanup(self) -> None:
         """Tune stops or pauses the trial, or has its actor take another one."""
@@ -113,7 +115,7 @@ class _Told(_OfSession, tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list["TuneTrial"], trial: "TuneTrial", **info: Any) -> None:
         self.names.append(trial.config[TRIAL])
-        self._session.over(trial.config[TRIAL], finished=bool(trial.last_result.get("done")))
+        self._session.over(trial.config[TRIAL], finished=bool(trial.last_result.get(OVER)))
 
     def on_trial_error(self, iteration: int, trials: list["TuneTrial"], trial: "TuneTrial", **info: Any) -> None:
         self._session.failure(trial.config[TRIAL])
@@ -149,6 +151,7 @@ def run_trials(
     # Results of one trial are few, and Tune's own CSV and JSON of them repeat what stands in the store.
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_RESULT_BUFFER_LENGTH", "1")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")  # it would end the trials, and the study would go on
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # a box on standard output, with verbosity 0 too
 
     # It warns of what it does not find: results in files of its own, which nobody reads.

@@ -1,5 +1,6 @@
 """Small studies for real: killed and started again, added to, stopped early, searched, changed while they train."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from small_studies.studies import small_fields, small_study
 
 from cluster.config import to_plain
@@ -52,7 +52,7 @@ def killed_and_extended(tmp_path_factory: pytest.TempPathFactory, cluster: None)
     """A study of one seed that was killed after its first trial, and then finished with another seed beside it."""
     root = tmp_path_factory.mktemp("killed")
     config = root / "study.yaml"
-    config.write_text(yaml.safe_dump(small_fields(mixes=[GRID], concurrency=2)), encoding="utf-8")
+    config.write_text(json.dumps(small_fields(mixes=[GRID], concurrency=2)), encoding="utf-8")
     command = [sys.executable, "-m", "jobs.cli", "ablate", "--config", str(config), "--root", str(root / "root")]
     # A session of its own: what is killed is the driver and the cluster it has started.
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)

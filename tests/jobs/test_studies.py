@@ -6,6 +6,8 @@ import pytest
 
 from cluster.config import build_config, load_config, to_plain
 from cluster.errors import DataError
+from jobs.ablation.check import check_study
+from jobs.ablation.study import StudyConfig
 from jobs.check import check
 from jobs.config import RunConfig
 
@@ -16,6 +18,8 @@ SHARED = ROOT.parent / "shared" / "data"
 SMALL = sorted((STUDIES / "smoke").glob("*.yaml"))
 EMBEDDED = {"atlas", "drawn_scenes"}
 """Data sets that need no files: a study on them alone is its own small variant."""
+OF_MIXES = {"atlas-alpha": 11 * 3, "atlas-simplex": 15 * 2, "squad-parallel-mixes": 7 * 3 * 2}
+"""Studies for `mixlingual ablate`, and how many trials they have."""
 
 
 def datasets(config: RunConfig) -> list[str]:
@@ -25,11 +29,22 @@ def datasets(config: RunConfig) -> list[str]:
 
 
 def full_studies() -> list[Path]:
-    paths = sorted(STUDIES.glob("*.yaml"))
+    paths = [path for path in sorted(STUDIES.glob("*.yaml")) if path.stem not in OF_MIXES]
     return [path for path in paths if not EMBEDDED.issuperset(datasets(load_config(RunConfig, path)))]
 
 
 FULL = full_studies()
+
+
+@pytest.mark.parametrize(
+    "name", [name if "atlas" in name else pytest.param(name, marks=pytest.mark.shared_data) for name in OF_MIXES]
+)
+def test_studies_of_mixes_have_their_trials(name: str, tmp_path: Path) -> None:
+    study = load_config(StudyConfig, STUDIES / f"{name}.yaml")
+    assert study.name == study.run.name == name
+    if "atlas" not in name and not SHARED.is_dir():
+        pytest.skip(f"{SHARED} is not there")
+    assert check_study(study, str(tmp_path))[0] == f"study {name}: valid, {OF_MIXES[name]} trials"
 
 
 def name_of(path: Path) -> str:
