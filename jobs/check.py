@@ -2,7 +2,7 @@
 
 from cluster.errors import ConfigError
 from cluster.storage import open_store
-from jobs.config import DataConfig, RunConfig
+from jobs.config import DataConfig, EvaluationConfig, RunConfig
 from retrieval.datasets import describe_dataset, has_images, require_inputs, searches_images
 from trainer.config import ValidationConfig
 from trainer.mixing.config import MixingConfig, SourceShape
@@ -53,6 +53,19 @@ def require_evaluation(data: DataConfig) -> None:
     """
     if not data.evaluation:
         raise ConfigError("data.evaluation: empty; name at least one data set to evaluate on")
+
+
+def require_whole_rankings(evaluation: EvaluationConfig) -> None:
+    """Whether evaluations will have what a report shows.
+
+    Raises:
+        ConfigError: they will not.
+    """
+    if evaluation.engine != "exact":
+        raise ConfigError(
+            f"evaluation.engine: {evaluation.engine} leaves out mAP and rank distance, which a report is made of; "
+            "evaluate with `mixlingual evaluate`, or set it to exact"
+        )
 
 
 def _languages_at_most(data: DataConfig) -> tuple[str, ...] | None:

@@ -60,6 +60,13 @@ class DataConfig(Config):
 class EvaluationConfig(Config):
     """How encoders are judged."""
 
+    engine: Literal["exact", "faiss"] = Field(default="exact", exclude_if=lambda engine: engine == "exact")
+    """`exact` ranks all passages and takes every measure. `faiss` searches the index of `index` and `search`, for what
+    is too large for that, and takes what the best `depth` passages tell; only `mixlingual evaluate` does."""
+    depth: int = Field(default=100, ge=100, le=10_000, exclude_if=lambda depth: depth == 100)
+    """Passages that `faiss` looks for in each pool."""
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", exclude_if=lambda device: device == "auto")
+    """Where `exact` counts ranks: `auto` takes a GPU where there is one that has room for the passages' vectors."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of encoding; bf16 is faster and changes ranks a little."""
     max_tokens_per_batch: int = Field(default=16384, ge=64)
@@ -77,6 +84,25 @@ class EvaluationConfig(Config):
         if len(set(names)) < len(names):
             raise ValueError(f"names one twice: {', '.join(names)}; keep one of each")
         return names
+
+
+class EncodingConfig(Config):
+    """How many processes turn texts into vectors; the vectors are the same, up to rounding."""
+
+    workers: int = Field(default=0, ge=0)
+    """Processes of the Ray cluster that encode what is large; with 0 this process encodes everything."""
+    min_rows: int = Field(default=100_000, ge=0)
+    """Texts from which on something is large; less is encoded in this process."""
+    shard_rows: int = Field(default=32_768, ge=1)
+    """Texts of a shard: what is encoded again at most when a process is killed."""
+    threads: int = Field(default=1, ge=1)
+    """Threads (and logical CPUs) of one process."""
+    gpus: float = Field(default=0, ge=0)
+    """GPUs of one process; 0 encodes on the CPU."""
+
+    def spreads(self, rows: int) -> bool:
+        """Whether so many texts are encoded over the cluster."""
+        return self.workers > 0 and rows >= self.min_rows
 
 
 class RunMiningConfig(MiningConfig):
@@ -110,6 +136,8 @@ class RunConfig(Config):
     mining: RunMiningConfig | None = Field(default=None, exclude_if=lambda mining: mining is None)
     """Train with mined negatives, `training.feed.hard_negatives` of them per query."""
     evaluation: EvaluationConfig = EvaluationConfig()
+    encoding: EncodingConfig = EncodingConfig()
+    """How collections and mined passages are encoded."""
     index: IndexConfig = IndexConfig()
     """How `mixlingual index` arranges the passages of a collection."""
     search: ServiceConfig = ServiceConfig()
@@ -137,7 +165,7 @@ class RunConfig(Config):
         return {name: self.mixing.model_copy(update={"mix": mix}) for name, mix in self.arms.items()}
 
 
-_NOT_IN_A_RUN = ("root", "storage", "index", "search", "ray")
+_NOT_IN_A_RUN = ("root", "storage", "encoding", "index", "search", "ray")
 """Where things are kept, and what `run` does not read."""
 
 

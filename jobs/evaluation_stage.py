@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 VECTORS_LAYOUT = 2
 """Raised when vectors are written in another form."""
+_MEASURES_OF_DROPS = {"exact": ("mAP", "R@1", "nDCG@10"), "faiss": ("R@1", "nDCG@10")}
 _logger = get_logger("evaluation")
 
 
@@ -64,15 +65,27 @@ class EvaluationStage:
         identity |= {"collection": self._stages.evaluated_content(name)} | self._stages.revision
         key = f"vectors/{fingerprint(identity)}"
         if not result_set_exists(self._store, key):
-            from jobs.encoding import write_collection_vectors
-
             about = {"stage": "encode", "encoder": encoder.name, "collection": name, "precision": precision}
-            tokens = self.tokens(arm, name)
-            about |= {"tokens": tokens.name} if tokens else {}
-            known, place = tokens.folder if tokens else None, encoder.folder / ENCODER_FOLDER
-            with write_result_set(self._store, key, about) as folder:
-                write_collection_vectors(folder, place, self.collection(name), self._options, known)
+            self._encode(key, about, arm, name)
         return open_result_set(self._store, key)
+
+    def _encode(self, key: str, about: dict[str, Any], arm: str, name: str) -> None:
+        """Encode a collection, over the cluster where it is large; images only here."""
+        from jobs.encoding import encode_collection_over_cluster, write_collection_vectors
+
+        encoder, collection, config = self._stages.encoder(arm), self.collection(name), self._stages.config
+        rows = len(collection.query_texts) + len(collection.passage_texts)
+        if config.encoding.spreads(rows) and not collection.has_images:
+            # The processes tokenise what they encode: this one alone would keep them waiting.
+            content = self._stages.evaluated_content(name)
+            encode_collection_over_cluster(self._store, key, about, encoder.name, collection, content, config)
+            return
+        tokens = self.tokens(arm, name)
+        about |= {"tokens": tokens.name} if tokens else {}
+        known, place = tokens.folder if tokens else None, encoder.folder / ENCODER_FOLDER
+        with write_result_set(self._store, key, about) as folder:
+            gpu = config.encoding.gpus > 0
+            write_collection_vectors(folder, place, collection, self._options, known, gpu)
 
     def tokens(self, arm: str, name: str) -> ResultSet | None:
         """Token ids of a collection's texts, for all encoders with an arm's tokenizer; see `collection_tokens`."""
@@ -91,11 +104,21 @@ class EvaluationStage:
             identity["retriever"] = BM25
         else:
             identity |= {"retriever": self._stages.encoder(arm).name, "precision": self._options.precision}
+            identity |= self._engine
         if perturbation is not None:
             identity["perturbation"] = perturbation
         if perturbation == "code_switching":
             identity["dictionary"] = self._stages.dictionary.name
         return f"evaluations/{fingerprint(identity)}"
+
+    @property
+    def _engine(self) -> dict[str, Any]:
+        """What an index has to do with an evaluation's result; nothing where all passages are ranked."""
+        if self._options.engine == "exact":
+            return {}
+        index, shards = self._stages.config.index, self._stages.config.search.shards
+        described = "exact" if index.exact else {"index": to_plain(index), "shards": shards}
+        return {"engine": self._options.engine, "depth": self._options.depth, "index": described}
 
     def evaluation(self, arm: str, name: str) -> ResultSet:
         """How an arm (or BM25, or the untrained encoder) does on a collection; evaluated now if it is not there."""
@@ -129,11 +152,11 @@ class EvaluationStage:
             about = {"stage": "evaluate", "retriever": arm, "collection": name, "perturbation": perturbation}
             with write_result_set(self._store, key, about) as folder:
                 self._evaluate(folder, arm, name, queries)
-                write_drops(folder, clean.folder, queries)
+                write_drops(folder, clean.folder, queries, measures=_MEASURES_OF_DROPS[self._options.engine])
         return open_result_set(self._store, key)
 
     def _evaluate(self, folder: Path, arm: str, name: str, queries: "PerturbedQueries | None" = None) -> None:
-        from retrieval.evaluate import evaluate_scores_to, evaluate_vectors_to
+        from retrieval.evaluate import evaluate_scores_to, evaluate_search_to, evaluate_vectors_to
 
         collection = self.collection(name) if queries is None else queries.collection
         if arm == BM25:
@@ -141,15 +164,27 @@ class EvaluationStage:
 
             evaluate_scores_to(folder, collection, bm25_scores(collection))
             return
-        from jobs.encoding import encode_queries, read_collection_vectors
+        from jobs.encoding import PASSAGES, QUERIES, encode_queries, read_passage_vectors
+        from retrieval.encode import read_vectors
 
-        query_vectors, passage_vectors = read_collection_vectors(self.vectors(arm, name).folder)
+        vectors = self.vectors(arm, name)
+        query_vectors = read_vectors(vectors.folder / QUERIES)
         if queries is not None:
             encoder = self._stages.encoder(arm).folder / ENCODER_FOLDER
             query_vectors = np.array(query_vectors)
             rows = np.flatnonzero(queries.changed)
             query_vectors[rows] = encode_queries(encoder, collection, rows, self._options)
-        evaluate_vectors_to(folder, collection, query_vectors, passage_vectors)
+        if self._options.engine == "faiss":
+            from jobs.searching import search_in
+
+            with search_in(self._stages, vectors.name, PASSAGES) as (search, _):
+                evaluate_search_to(folder, collection, query_vectors, search, self._options.depth)
+            return
+        from retrieval.device_tiles import ranking_device
+
+        passage_vectors = read_passage_vectors(vectors)
+        device = ranking_device(self._options.device, passage_vectors)
+        evaluate_vectors_to(folder, collection, query_vectors, passage_vectors, device=device)
 
     def _perturbation(self, name: PerturbationName) -> "Perturbation":
         from retrieval.perturb.perturbation import PERTURBATIONS
@@ -184,9 +219,7 @@ class EvaluationStage:
 
             vectors = self.vectors(arm, name)
             _logger.info("measuring the speed of %s on %s", arm, name)
-            figures = measure_throughput(
-                encoder.folder / ENCODER_FOLDER, self.collection(name), vectors.folder, self._options
-            )
+            figures = measure_throughput(encoder.folder / ENCODER_FOLDER, self.collection(name), vectors, self._options)
             about = {"stage": "throughput", "encoder": encoder.name, "collection": name}
             with write_result_set(self._store, key, about) as folder:
                 write_throughput(folder, figures)

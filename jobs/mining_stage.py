@@ -4,7 +4,6 @@ mine        -> vectors/<fingerprint>    the distinct passages of the training gr
             -> groups/<fingerprint>     the same groups with negatives
 """
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +17,7 @@ from jobs.config import RunConfig, RunMiningConfig
 from jobs.stages import UNTRAINED, VERSION, Stages
 from retrieval.groups import open_groups
 from retrieval.mining.corpus import Corpus, corpus_of
-from retrieval.mining.mine import Miner, Search, write_mined
+from retrieval.mining.mine import Miner, write_mined
 from trainer.worker import ENCODER_FOLDER
 
 _logger = get_logger("mining")
@@ -31,12 +30,18 @@ def mined_groups(stages: Stages, mining: RunMiningConfig) -> ResultSet:
     identity |= {"groups": stages.groups_content, "precision": stages.config.evaluation.precision} | stages.revision
     name = f"groups/{fingerprint(identity | {'mining': to_plain(mining)})}"
     if not result_set_exists(stages.store, name):
+        from jobs.searching import search_in
+
         groups = open_groups(stages.groups)
         corpus = corpus_of(groups.iter_groups(images=False), groups.languages)
         vectors = _passage_vectors(stages, encoder, corpus, identity)
         about = identity | {"groups": stages.groups.name, "mining": to_plain(mining)}
-        with write_result_set(stages.store, name, about) as folder, _search(stages, vectors) as (search, read):
+        with (
+            write_result_set(stages.store, name, about) as folder,
+            search_in(stages, vectors.name, "") as (search, spec),
+        ):
             encode = _encoding(stages, encoder)
+            read = spec.vector_files(stages.store).rows
             miner = Miner(mining, corpus, read, lambda texts, languages: encode(texts, "query", languages), search)
             write_mined(folder, groups, miner)
         _logger.info(
@@ -65,21 +70,49 @@ def without_mining(config: RunConfig) -> RunConfig:
 
 
 def _passage_vectors(stages: Stages, encoder: ResultSet, corpus: Corpus, identity: dict[str, Any]) -> ResultSet:
-    from retrieval.index.vector_files import write_vector_files
-
     name = f"vectors/{fingerprint(identity | {'stage': 'encode', 'of': 'training passages'})}"
     if not result_set_exists(stages.store, name):
-        encode = _encoding(stages, encoder)
-        blocks = (
-            encode(texts, "passage", [language] * len(texts))
-            for language, texts in zip(corpus.languages, corpus.texts, strict=True)
-            if texts
-        )
         counts = [len(texts) for texts in corpus.texts]
-        with write_result_set(stages.store, name, identity) as folder:
-            first = next(blocks)
-            write_vector_files(folder, corpus.languages, counts, _chained(first, blocks), first.shape[1])
+        if stages.config.encoding.spreads(sum(counts)):
+            _encode_over_cluster(stages, name, encoder, corpus, identity)
+        else:
+            _encode_here(stages, name, encoder, corpus, identity)
     return open_result_set(stages.store, name)
+
+
+def _encode_here(stages: Stages, name: str, encoder: ResultSet, corpus: Corpus, identity: dict[str, Any]) -> None:
+    from retrieval.index.vector_files import write_vector_files
+
+    encode = _encoding(stages, encoder)
+    blocks = (
+        encode(texts, "passage", [language] * len(texts))
+        for language, texts in zip(corpus.languages, corpus.texts, strict=True)
+        if texts
+    )
+    counts = [len(texts) for texts in corpus.texts]
+    with write_result_set(stages.store, name, identity) as folder:
+        first = next(blocks)
+        write_vector_files(folder, corpus.languages, counts, _chained(first, blocks), first.shape[1])
+
+
+def _encode_over_cluster(
+    stages: Stages, name: str, encoder: ResultSet, corpus: Corpus, identity: dict[str, Any]
+) -> None:
+    from jobs.encoding_pool import Side, encode_over_cluster
+    from retrieval.index.vector_files import describe_parts
+
+    counts, config = [len(texts) for texts in corpus.texts], stages.config
+    texts = [text for of_language in corpus.texts for text in of_language]
+    languages = np.repeat(corpus.languages, counts).tolist()
+    content = {"groups": stages.groups_content, "of": "training passages"}
+    sides = [Side("passages", "passage", texts, languages)]
+    done = encode_over_cluster(
+        stages.store, name, encoder.name, sides, content, config.evaluation, config.encoding, config.ray
+    )
+    parts = done.parts["passages"]
+    about = identity | {"texts": done.texts, "parts": [part.name for part in parts]}
+    with write_result_set(stages.store, name, about) as folder:
+        describe_parts(folder, corpus.languages, counts, done.dimension, parts)
 
 
 def _chained(first: np.ndarray, rest: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -91,10 +124,10 @@ def _encoding(stages: Stages, encoder: ResultSet) -> Any:
     """Texts, role, languages -> vectors."""
     import functools
 
+    from jobs.encoding import load_on_device
     from retrieval.encode import encode_texts
-    from retrieval.encoder.folder import load_encoder
 
-    model, tokens = load_encoder(encoder.folder / ENCODER_FOLDER)
+    model, tokens = load_on_device(encoder.folder / ENCODER_FOLDER, stages.config.encoding.gpus > 0)
     options = stages.config.evaluation
     return functools.partial(
         encode_texts,
@@ -103,26 +136,3 @@ def _encoding(stages: Stages, encoder: ResultSet) -> Any:
         max_tokens_per_batch=options.max_tokens_per_batch,
         precision=options.precision,
     )
-
-
-@contextlib.contextmanager
-def _search(stages: Stages, vectors: ResultSet) -> Iterator[tuple[Search, Any]]:
-    """A search over the passages, and their vectors by row: in this process, or over a cluster for several shards."""
-    from retrieval.index.build import build_shard, describe_index, open_shard
-
-    config = stages.config
-    spec = describe_index(stages.store, vectors.name, "", config.index, config.search.shards)
-    read = spec.vector_files(stages.store).rows
-    if config.search.shards == 1:
-        build_shard(spec, 0)
-        shard = open_shard(spec, 0)
-        yield lambda queries, k, languages: shard.search(queries, k, frozenset(languages)), read
-        return
-    from cluster.ray_runtime import ray_cluster
-    from retrieval.index.service import SearchService
-
-    with (
-        ray_cluster(config.ray, config.search.cpus_needed, config.search.gpus_needed),
-        SearchService(spec, config.search) as service,
-    ):
-        yield service.search, read

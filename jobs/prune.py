@@ -26,10 +26,11 @@ from jobs.trend import write_index
 
 NOTE = ".prune"
 _DELETED_IN_ORDER = (
-    *("nightly", "runs", "evaluations", "throughput", "vectors"),
+    *("nightly", "runs", "evaluations", "throughput", "indexes", "vectors", "texts"),
     *("tokens", "encoders", "dictionaries", "groups"),
 )
 _MADE_BY_ENCODERS = ("vectors/", "throughput/")
+_MADE_OF_VECTORS = "indexes/"
 _UNDER_WAY = "training"
 _LARGEST_LEDGER_BYTES = 16 << 20
 _GARBAGE_SECONDS = 24 * 3600.0
@@ -188,6 +189,9 @@ def _condemned(contents: _Contents, gone: set[str]) -> list[str]:
     # What no result leads to goes with the encoder it was made by.
     made = {name for name in contents.names if name.startswith(_MADE_BY_ENCODERS)}
     deletable |= {name for name in made if contents.uses[name] & deletable}
+    deletable |= contents.reached(deletable) & {name for name in contents.names if name.startswith("texts/")}
+    indexes = {name for name in contents.names if name.startswith(_MADE_OF_VECTORS)}
+    deletable |= {name for name in indexes if contents.uses[name] & deletable}
     # Token ids keep nothing: they go with the groups that they are of, or with the last vectors made of them.
     tokens = {name for name in contents.names if name.startswith("tokens/")}
     deletable -= tokens

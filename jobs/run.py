@@ -10,7 +10,7 @@ from cluster.documents import parse_json
 from cluster.fingerprint import fingerprint
 from cluster.logs import get_logger
 from cluster.storage import ResultSet, Store, open_result_set, result_set_exists, write_result_set
-from jobs.check import check, require_evaluation
+from jobs.check import check, require_evaluation, require_whole_rankings
 from jobs.config import RunConfig, plain_config
 from jobs.run_record import run_record
 from jobs.stages import BM25, UNTRAINED, VERSION, Stages
@@ -63,6 +63,7 @@ def run(config: RunConfig, root: str | None = None) -> RunResult:
     started = time.monotonic()
     check(config, root)
     require_evaluation(config.data)
+    require_whole_rankings(config.evaluation)
     stages = Stages(config, root)
     _logger.info("groups: %s", stages.store.where(stages.groups.name))
     train_arms(stages, list(config.all_arms))
@@ -88,6 +89,7 @@ def report(stages: Stages) -> ResultSet:
     """
     config = stages.config
     require_evaluation(config.data)
+    require_whole_rankings(config.evaluation)
     evaluated = {arm: [stages.evaluation(arm, c).name for c in config.data.evaluation] for arm in stages.retrievers()}
     trained = {arm: stages.trained_name(arm) for arm in config.all_arms}
     identity = {"version": VERSION, "config": plain_config(config), "evaluations": evaluated, "encoders": trained}

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cluster.errors import ConfigError
-from jobs.encoding import PASSAGES, encode_query, read_collection_vectors
+from jobs.encoding import PASSAGES, QUERIES, encode_query
 from jobs.stages import Stages
+from retrieval.encode import read_vectors
+from retrieval.found_tiles import Search
 from retrieval.records import Collection
 from trainer.worker import ENCODER_FOLDER
 
 if TYPE_CHECKING:
+    from retrieval.index.build import IndexSpec
     from retrieval.index.service import SearchService
 
 
@@ -37,13 +40,37 @@ def searching(stages: Stages, arm: str, name: str) -> Iterator["SearchService"]:
     from retrieval.index.service import SearchService
 
     config = stages.config
-    vectors = stages.vectors(arm, name).name
-    spec = describe_index(stages.store, vectors, PASSAGES, config.index, config.search.shards)
+    spec = describe_index(stages.store, stages.vectors(arm, name).name, PASSAGES, config.index, config.search.shards)
     with (
         ray_cluster(config.ray, config.search.cpus_needed, config.search.gpus_needed),
         SearchService(spec, config.search) as service,
     ):
         yield service
+
+
+@contextlib.contextmanager
+def search_in(stages: Stages, vectors: str, folder: str) -> Iterator[tuple[Search, "IndexSpec"]]:
+    """A search over the vectors of a result set, in this process where one shard holds them, else over a cluster."""
+    from cluster.ray_runtime import ray_cluster
+    from retrieval.index.build import build_shard, describe_index, open_shard
+    from retrieval.index.service import SearchService
+
+    config = stages.config
+    spec = describe_index(stages.store, vectors, folder, config.index, config.search.shards)
+    if config.search.shards == 1:
+        build_shard(spec, 0)
+        shard = open_shard(spec, 0, config.search.gpus > 0)
+
+        def search(queries: np.ndarray, k: int, languages: Sequence[int] | None) -> tuple[np.ndarray, np.ndarray]:
+            return shard.search(queries, k, None if languages is None else frozenset(languages))
+
+        yield search, spec
+        return
+    with (
+        ray_cluster(config.ray, config.search.cpus_needed, config.search.gpus_needed),
+        SearchService(spec, config.search) as service,
+    ):
+        yield service.search, spec
 
 
 def find(
@@ -89,7 +116,7 @@ def bench(stages: Stages, service: "SearchService", arm: str, name: str, k: int,
     Returns:
         {"queries", "k", "queries_per_second", "p50_ms", "p95_ms", "p99_ms", "recoveries"}
     """
-    queries, _ = read_collection_vectors(stages.vectors(arm, name).folder)
+    queries = read_vectors(stages.vectors(arm, name).folder / QUERIES)
     service.search(queries[:1], k)  # compiles, and maps the files into memory
     started = time.perf_counter()
     service.search(queries, k)

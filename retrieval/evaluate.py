@@ -10,12 +10,16 @@ each (query language, pool), then over those. Nothing is kept of a tile of score
 grow with queries x passages. With very many languages the measures per query are what grows (205 languages: 43 million
 rows); `evaluate_vectors_to` and `evaluate_scores_to` write them to a file as they come and keep sums only, at the
 same speed, so every run uses them. `evaluate_vectors` and `evaluate_scores` give the same records in memory.
+
+Ranks are counted by this machine's processors (`tiles`) or on a GPU (`device_tiles`); or taken from the best k that a
+search in an index finds (`found_tiles`), and then measures that need the whole ranking are left out.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,28 +27,19 @@ import pyarrow as pa
 
 from cluster.documents import parse_json
 from cluster.errors import DataError, WorkError
-from cluster.logs import progress
-from retrieval.best import best_rows
 from retrieval.formats.parquet import read_table
-from retrieval.measures.peer import DEPTH
+from retrieval.found_tiles import Search, found_tiles
+from retrieval.measures.sets import WHOLE_RANKING, MeasureSet, within
 from retrieval.measures.statistics import RESAMPLES
 from retrieval.per_query import Records, TileRanks, bias_table, joined, records_table, tile_records
-from retrieval.ranks import count_ahead
 from retrieval.record_files import RecordsWriter, write_rows
 from retrieval.records import Collection
 from retrieval.scores import vector_scores
 from retrieval.summary import summarise
 from retrieval.sums import MacroSums
+from retrieval.tiles import TILE_BYTES, ScoreRows, ranked_tiles
 
-BEST_KEPT = DEPTH
-TILE_BYTES = 32 << 20
-TILE_QUERIES = 128
-"""With fewer queries in a tile the product reads all passages from memory too often (40 instead of 160: a quarter
-slower for 205,820 passages), so tiles may grow to four times `tile_bytes` for them."""
 PER_QUERY, PER_QUERY_BIAS, SUMMARY = "per_query.parquet", "per_query_bias.parquet", "summary.json"
-
-ScoreRows = Callable[[int, int, np.ndarray], np.ndarray]
-"""Scores of queries `first` up to `end` for all P passages; the float32 (end - first, P) array given may be filled."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,8 @@ def evaluate_vectors(
     query_vectors: np.ndarray,
     passage_vectors: np.ndarray,
     *,
-    tile_bytes: int = TILE_BYTES,
+    device: str | None = None,
+    tile_bytes: int | None = None,
     resamples: int = RESAMPLES,
 ) -> Evaluation:
     """Evaluate an encoder by the inner products of its vectors, exactly, over whole rankings.
@@ -73,16 +69,16 @@ def evaluate_vectors(
         collection: queries, passages, judgements.
         query_vectors: (Q, D), in the order of the collection's queries; converted to float32.
         passage_vectors: (P, D), in the order of its passages.
-        tile_bytes: scores held at once, about; changes memory, not the result.
+        device: where torch scores and ranks, such as `cuda`; None for this machine's processors, without torch.
+        tile_bytes: scores held at once, about; changes memory, not the result. None: what suits the device.
         resamples: of the bootstrap intervals.
 
     Raises:
         DataError: shapes that do not fit the collection or each other.
         WorkError: NaN or infinite numbers in the vectors.
     """
-    num_queries, num_passages = len(collection.query_texts), len(collection.passage_texts)
-    scores = vector_scores(collection.name, query_vectors, passage_vectors, num_queries, num_passages)
-    return _evaluate(collection, scores, tile_bytes, resamples)
+    tiles = _vector_tiles(collection, query_vectors, passage_vectors, device, tile_bytes)
+    return _evaluate(collection, tiles, WHOLE_RANKING, resamples)
 
 
 def evaluate_vectors_to(
@@ -91,7 +87,8 @@ def evaluate_vectors_to(
     query_vectors: np.ndarray,
     passage_vectors: np.ndarray,
     *,
-    tile_bytes: int = TILE_BYTES,
+    device: str | None = None,
+    tile_bytes: int | None = None,
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """Evaluate as `evaluate_vectors` and write the three files of an evaluation, records never all in memory.
@@ -103,9 +100,35 @@ def evaluate_vectors_to(
     Returns:
         The summary.
     """
-    num_queries, num_passages = len(collection.query_texts), len(collection.passage_texts)
-    scores = vector_scores(collection.name, query_vectors, passage_vectors, num_queries, num_passages)
-    return _evaluate_to(folder, collection, scores, tile_bytes, resamples)
+    tiles = _vector_tiles(collection, query_vectors, passage_vectors, device, tile_bytes)
+    return _evaluate_to(folder, collection, tiles, WHOLE_RANKING, resamples)
+
+
+def evaluate_search_to(
+    folder: Path,
+    collection: Collection,
+    query_vectors: np.ndarray,
+    search: Search,
+    depth: int,
+    *,
+    resamples: int = RESAMPLES,
+) -> dict[str, Any]:
+    """Evaluate the best `depth` passages that a search finds in each pool, and write as `evaluate_vectors_to`.
+
+    With an exact index every value equals that of the whole ranking. Left out is what the best `depth` do not tell:
+    mAP, MRR (there is MRR@depth), rank distance, language preference, and PEER where `depth` is below its own.
+
+    Args:
+        search: over the collection's passages, by the numbers of its languages.
+
+    Returns:
+        The summary; `depth` says how deep it looked.
+
+    Raises:
+        ConfigError: `depth` is less than the measures need.
+    """
+    tiles = found_tiles(collection, query_vectors, search, depth)
+    return _evaluate_to(folder, collection, tiles, within(depth), resamples, {"depth": depth})
 
 
 def evaluate_scores(
@@ -117,7 +140,8 @@ def evaluate_scores(
         DataError: the score rows have another shape than (queries asked for, passages).
         WorkError: a score is NaN or infinite.
     """
-    return _evaluate(collection, _checked(collection, score_rows), tile_bytes, resamples)
+    tiles = ranked_tiles(collection, _checked(collection, score_rows), tile_bytes)
+    return _evaluate(collection, tiles, WHOLE_RANKING, resamples)
 
 
 def evaluate_scores_to(
@@ -129,7 +153,24 @@ def evaluate_scores_to(
     resamples: int = RESAMPLES,
 ) -> dict[str, Any]:
     """Evaluate as `evaluate_scores` and write as `evaluate_vectors_to`; the summary."""
-    return _evaluate_to(folder, collection, _checked(collection, score_rows), tile_bytes, resamples)
+    tiles = ranked_tiles(collection, _checked(collection, score_rows), tile_bytes)
+    return _evaluate_to(folder, collection, tiles, WHOLE_RANKING, resamples)
+
+
+def _vector_tiles(
+    collection: Collection,
+    query_vectors: np.ndarray,
+    passage_vectors: np.ndarray,
+    device: str | None,
+    tile_bytes: int | None,
+) -> Iterator[TileRanks]:
+    num_queries, num_passages = len(collection.query_texts), len(collection.passage_texts)
+    scores = vector_scores(collection.name, query_vectors, passage_vectors, num_queries, num_passages)
+    if device is None:
+        return ranked_tiles(collection, scores, tile_bytes or TILE_BYTES)
+    from retrieval import device_tiles
+
+    return device_tiles.device_tiles(collection, scores, device, tile_bytes or device_tiles.TILE_BYTES)
 
 
 def _checked(collection: Collection, score_rows: ScoreRows) -> ScoreRows:
@@ -144,9 +185,9 @@ def _checked(collection: Collection, score_rows: ScoreRows) -> ScoreRows:
     return checked
 
 
-def _evaluate(collection: Collection, score_rows: ScoreRows, tile_bytes: int, resamples: int) -> Evaluation:
+def _evaluate(collection: Collection, tiles: Iterator[TileRanks], measures: MeasureSet, resamples: int) -> Evaluation:
     one_language: list[Records] = []
-    totals = _totals(collection, score_rows, tile_bytes, one_language.append)
+    totals = _totals(collection, tiles, measures, one_language.append)
     return Evaluation(
         per_query=records_table(collection, joined([*one_language, totals.all_languages])),
         per_query_bias=bias_table(collection, totals.bias),
@@ -155,12 +196,17 @@ def _evaluate(collection: Collection, score_rows: ScoreRows, tile_bytes: int, re
 
 
 def _evaluate_to(
-    folder: Path, collection: Collection, score_rows: ScoreRows, tile_bytes: int, resamples: int
+    folder: Path,
+    collection: Collection,
+    tiles: Iterator[TileRanks],
+    measures: MeasureSet,
+    resamples: int,
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     with RecordsWriter(folder / PER_QUERY, collection) as file:
-        totals = _totals(collection, score_rows, tile_bytes, file.add)
+        totals = _totals(collection, tiles, measures, file.add)
         file.add(totals.all_languages)
-    summary = summarise(collection, totals.sums, totals.bias, totals.language_counts, resamples)
+    summary = dict(about) | summarise(collection, totals.sums, totals.bias, totals.language_counts, resamples)
     write_rows(bias_table(collection, totals.bias), folder / PER_QUERY_BIAS)
     text = json.dumps(summary, ensure_ascii=False, indent=1, allow_nan=False)
     (folder / SUMMARY).write_text(text, encoding="utf-8")
@@ -178,15 +224,15 @@ class _Totals:
 
 
 def _totals(
-    collection: Collection, score_rows: ScoreRows, tile_bytes: int, pass_on: Callable[[Records], None]
+    collection: Collection, tiles: Iterator[TileRanks], measures: MeasureSet, pass_on: Callable[[Records], None]
 ) -> _Totals:
     """Go through all tiles; rows come by pools in one language first, then by pools of all, so tiles do not show."""
     sums = MacroSums(collection)
     language_counts = np.zeros((len(collection.languages),) * 2, np.int64)
     all_languages, bias = [], []
-    for ranks in _ranked_tiles(collection, score_rows, tile_bytes):
+    for ranks in tiles:
         if len(ranks.query):
-            tile = tile_records(collection, ranks)
+            tile = tile_records(collection, ranks, measures)
             pass_on(tile.one_language)
             sums.add(tile.one_language)
             sums.add(tile.all_languages)
@@ -194,45 +240,6 @@ def _totals(
             bias.append(tile.bias)
             language_counts += tile.language_counts
     return _Totals(sums, joined(all_languages), joined(bias), language_counts)
-
-
-def _ranked_tiles(collection: Collection, score_rows: ScoreRows, tile_bytes: int) -> Iterator[TileRanks]:
-    """Score a tile of queries, rank their relevant passages, forget the scores."""
-    num_queries, num_passages = len(collection.query_texts), len(collection.passage_texts)
-    bounds = collection.language_bounds
-    fit = tile_bytes // (4 * num_passages)
-    height = max(1, min(num_queries, max(fit, min(TILE_QUERIES, 4 * fit))))
-    buffer = np.empty((height, num_passages), np.float32)
-    firsts = range(0, num_queries, height)
-    for first in progress(firsts, f"ranking {collection.name}", total=len(firsts), unit="tile"):
-        end = min(first + height, num_queries)
-        score_QP = score_rows(first, end, buffer[: end - first])
-        if collection.own_passage is not None:
-            score_QP = _without_own(score_QP, collection.own_passage[first:end], buffer)
-        starts = np.searchsorted(collection.judged_query, np.arange(first, end + 1))
-        judged = slice(starts[0], starts[-1])
-        row_J = collection.judged_passage[judged]
-        language_J = collection.passage_language[row_J]
-        own_J, all_J = count_ahead(score_QP, starts - starts[0], row_J, bounds[language_J], bounds[language_J + 1])
-        yield TileRanks(
-            first=first,
-            end=end,
-            query=collection.judged_query[judged],
-            language=language_J,
-            grade=collection.grade[judged],
-            own_rank=own_J + 1,
-            pool_rank=all_J + 1,
-            best_row=best_rows(score_QP, min(BEST_KEPT, num_passages)),
-        )
-
-
-def _without_own(score_QP: np.ndarray, own_Q: np.ndarray, buffer: np.ndarray) -> np.ndarray:
-    """The scores with minus infinity for each query's own passage: it is ahead of nothing and never among the best."""
-    if not np.may_share_memory(score_QP, buffer):
-        score_QP = score_QP.copy()  # the scorer's own array
-    with_own = np.flatnonzero(own_Q >= 0)
-    score_QP[with_own, own_Q[with_own]] = -np.inf
-    return score_QP
 
 
 def read_evaluation(folder: Path) -> Evaluation:

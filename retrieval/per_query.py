@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from retrieval.measures.bias import PooledRanking, bias_measures, language_counts
-from retrieval.measures.ranking import MEASURES, Rankings, rankings_from, starts_of
+from retrieval.measures.bias import PooledRanking, language_counts
+from retrieval.measures.ranking import Rankings, rankings_from, starts_of
+from retrieval.measures.sets import MeasureSet
 from retrieval.records import Collection
 
 ALL_LANGUAGES = -1
@@ -69,8 +70,8 @@ class TileRecords:
     """(L, L) how often each language stands among the best passages, by language of the query."""
 
 
-def tile_records(collection: Collection, ranks: TileRanks) -> TileRecords:
-    """Apply every measure to the ranks of a tile; a query without a relevant passage in a pool has no record there."""
+def tile_records(collection: Collection, ranks: TileRanks, measures: MeasureSet) -> TileRecords:
+    """Apply the measures to the ranks of a tile; a query without a relevant passage in a pool has no record there."""
     num_languages = len(collection.languages)
     pool_key = ranks.query * num_languages + ranks.language
     pool_start = starts_of(pool_key)
@@ -90,15 +91,15 @@ def tile_records(collection: Collection, ranks: TileRanks) -> TileRecords:
     )
     everything = np.full(len(judged_query), ALL_LANGUAGES, np.int16)
     return TileRecords(
-        one_language=_records(ranks.query[pool_start], ranks.language[pool_start], in_pool),
-        all_languages=_records(judged_query, everything, in_all),
-        bias=Records(judged_query, everything, in_all.num_relevant, bias_measures(pooled)),
+        one_language=_records(ranks.query[pool_start], ranks.language[pool_start], in_pool, measures),
+        all_languages=_records(judged_query, everything, in_all, measures),
+        bias=Records(judged_query, everything, in_all.num_relevant, measures.bias(pooled)),
         language_counts=language_counts(pooled, num_languages, 10),
     )
 
 
-def _records(query_N: np.ndarray, pool_N: np.ndarray, rankings: Rankings) -> Records:
-    values = {name: measure(rankings) for name, measure in MEASURES.items()}
+def _records(query_N: np.ndarray, pool_N: np.ndarray, rankings: Rankings, measures: MeasureSet) -> Records:
+    values = {name: measure(rankings) for name, measure in measures.ranking.items()}
     return Records(query_N, pool_N, rankings.num_relevant, values)
 
 

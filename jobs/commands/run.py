@@ -37,6 +37,9 @@ def add(commands: Commands) -> None:
             command.add_argument("--accept-terms", action="store_true", help=terms)
         if name in ("train", "encode", "evaluate"):
             command.add_argument("--arm", action="append", metavar="NAME", help="only this arm (repeatable)")
+        if name == "evaluate":
+            what = "rank all passages (exact, the default), or search an index (faiss): docs/search.md"
+            command.add_argument("--engine", choices=("exact", "faiss"), help=what)
         if name in ("encode", "evaluate"):
             command.add_argument("--on", action="append", metavar="NAME", help="only this collection (repeatable)")
         command.add_argument("overrides", nargs="*", metavar="a.b=c", help="fields of the configuration to change")
@@ -121,6 +124,9 @@ def _encode(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _evaluate(config: "RunConfig", options: argparse.Namespace) -> dict[str, Any]:
+    if options.engine:
+        evaluation = config.evaluation.model_copy(update={"engine": options.engine})
+        config = config.model_copy(update={"evaluation": evaluation})
     arms = _chosen(options.arm, [*config.all_arms, "BM25", "untrained"], "--arm")
     names = _collections(config, options)
     stages = _stages(config, options)

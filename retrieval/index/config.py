@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from cluster.config import Config
 
-Kind = Literal["flat", "fp16", "sq8", "ivf", "ivfpq", "ivfopq", "hnsw"]
+Kind = Literal["flat", "fp16", "sq8", "ivf", "ivfpq", "ivfopq", "hnsw", "cagra"]
 
 
 class IndexConfig(Config):
@@ -15,7 +15,7 @@ class IndexConfig(Config):
     kind: Kind = "flat"
     """flat: exact. fp16, sq8: all rows, in 2 bytes or 1 byte per number. ivf: the nearest of `lists` clusters, exact
     numbers. ivfpq: the same with product quantisation; ivfopq: after a rotation that is learnt for it (better, slow to
-    learn). hnsw: a graph of neighbours."""
+    learn). hnsw: a graph of neighbours; cagra: one that is built on a GPU, where FAISS can, and else as hnsw is."""
     factory: str | None = None
     """Any other FAISS index by its factory string (`OPQ32,IVF4096,PQ32`), instead of `kind`."""
     lists: int = Field(default=4096, ge=1)
@@ -61,6 +61,7 @@ class IndexConfig(Config):
             "ivfpq": f"IVF{self.lists},PQ{self.code_bytes}",
             "ivfopq": f"OPQ{self.code_bytes}_{rotated},IVF{self.lists},PQ{self.code_bytes}",
             "hnsw": f"HNSW{self.neighbours},Flat",
+            "cagra": f"HNSW{self.neighbours},Flat",  # what it is without a GPU
         }[self.kind]
 
 

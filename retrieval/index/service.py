@@ -36,6 +36,7 @@ class ShardActor:
         # Opened by `open`: what an actor's constructor raises does not reach its caller as it is.
         self._spec, self._number, self._gpu = spec, shard, gpu
         self._shard: Any = None
+        self._busy = 0.0
 
     def open(self) -> int:
         """Read the files; gives the shard's number."""
@@ -44,8 +45,17 @@ class ShardActor:
 
     def search(self, queries: np.ndarray, k: int, languages: frozenset[int] | None) -> tuple[np.ndarray, np.ndarray]:
         """See `FlatShard.search`."""
+        started = time.perf_counter()
         # Arrays that come out of Ray's object store are read-only and may lie at any address; FAISS takes them as is.
-        return self._shard.search(np.ascontiguousarray(queries, np.float32), k, languages)
+        answer: tuple[np.ndarray, np.ndarray] = self._shard.search(
+            np.ascontiguousarray(queries, np.float32), k, languages
+        )
+        self._busy += time.perf_counter() - started
+        return answer
+
+    def busy_seconds(self) -> float:
+        """Seconds spent in searches so far; what is beyond them goes into transport and merging."""
+        return self._busy
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,12 @@ class SearchService:
                 yield self._gather(under_way.popleft(), k, chosen)
         while under_way:
             yield self._gather(under_way.popleft(), k, chosen)
+
+    def busy_seconds(self) -> list[float]:
+        """Seconds that each shard has spent searching, by its busiest replica."""
+        import ray
+
+        return [max(ray.get([actor.busy_seconds.remote() for actor in replicas])) for replicas in self._actors]
 
     def _send(self, queries: np.ndarray, k: int, languages: frozenset[int] | None) -> _Batch:
         import ray

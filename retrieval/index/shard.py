@@ -13,10 +13,12 @@ import faiss
 import numpy as np
 
 from cluster.errors import ConfigError, DataError
+from cluster.logs import get_logger
 from retrieval.index.config import IndexConfig
 from retrieval.index.exact import ordered, rescored, rounding_margin, rows_at_least
+from retrieval.index.joined_vectors import AnyVectors
 from retrieval.index.partition import Segment
-from retrieval.index.vector_files import VectorFiles
+from retrieval.index.shard_gpu import LARGEST_K, builds_cagra, cagra, flat_on_gpu, on_gpu
 
 SPARE = 16
 """Candidates beyond k that FAISS is asked for: mostly enough to prove that the k best are among them."""
@@ -24,7 +26,7 @@ MORE, MOST_ASKED = 8, 2048
 """Where many rows score nearly alike, so many times more candidates are asked for, up to a number beyond which scanning
 all rows for one query is no slower."""
 ROWS_AT_ONCE = 65_536
-GPU_LARGEST_K = 2048
+_logger = get_logger("index")
 Answer = tuple[np.ndarray, np.ndarray]
 """Scores (Q, K) float32, falling, and rows (Q, K) int64; minus infinity and -1 where there are no more."""
 
@@ -40,7 +42,7 @@ class Block:
     """(n, D) float32, mapped into memory."""
 
 
-def segment_blocks(files: VectorFiles, segments: Sequence[Segment]) -> Iterator[Block]:
+def segment_blocks(files: AnyVectors, segments: Sequence[Segment]) -> Iterator[Block]:
     """The rows of segments, cut where files end, so that nothing is copied."""
     for segment in segments:
         first = segment.first
@@ -52,10 +54,10 @@ def segment_blocks(files: VectorFiles, segments: Sequence[Segment]) -> Iterator[
 class FlatShard:
     """Exact search straight over the vector files: nothing to build."""
 
-    def __init__(self, files: VectorFiles, segments: Sequence[Segment], gpu: bool = False) -> None:
+    def __init__(self, files: AnyVectors, segments: Sequence[Segment], gpu: bool = False) -> None:
         self._blocks = list(segment_blocks(files, segments))
         self._longest = max((_longest(block.vectors) for block in self._blocks), default=0.0)
-        self._on_gpu = [_gpu_flat(block.vectors) for block in self._blocks] if gpu else None
+        self._on_gpu = [flat_on_gpu(block.vectors) for block in self._blocks] if gpu else None
 
     def search(self, queries: np.ndarray, k: int, languages: frozenset[int] | None = None) -> Answer:
         """The `k` rows of the highest inner product, exactly; equal scores by row.
@@ -96,10 +98,8 @@ class FlatShard:
         count = min(asked, len(block.vectors))
         if self._on_gpu is None:
             return faiss.knn(queries, block.vectors, count, metric=faiss.METRIC_INNER_PRODUCT)
-        if count > GPU_LARGEST_K:
-            raise ConfigError(
-                f"k: a GPU finds at most {GPU_LARGEST_K - SPARE} rows of a query; search on CPUs for more"
-            )
+        if count > LARGEST_K:
+            raise ConfigError(f"k: a GPU finds at most {LARGEST_K - SPARE} rows of a query; search on CPUs for more")
         return self._on_gpu[number].search(queries, count)
 
     def _decide(
@@ -145,7 +145,7 @@ class FaissShard:
     """Approximate search by an index file."""
 
     def __init__(
-        self, path: Path, config: IndexConfig, files: VectorFiles, segments: Sequence[Segment], gpu: bool = False
+        self, path: Path, config: IndexConfig, files: AnyVectors, segments: Sequence[Segment], gpu: bool = False
     ) -> None:
         self._config = config
         self._segments = segments
@@ -156,14 +156,17 @@ class FaissShard:
             raise DataError(
                 f"{path}: holds {self._index.ntotal} rows, the shard has {self._starts[-1]}; build it again"
             )
+        self._gpu = gpu
         if gpu:
-            self._index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, self._index)
+            self._index = on_gpu(self._index, config)
 
     def search(self, queries: np.ndarray, k: int, languages: frozenset[int] | None = None) -> Answer:
         """About the `k` rows of the highest inner product; see `FlatShard.search`."""
         asked = min(k * max(self._config.refine, 1), int(self._starts[-1]))
-        selector = self._selector(languages)
-        scores, places = self._index.search(queries, asked, params=self._parameters(asked, selector))
+        if self._gpu and languages is not None:
+            raise ConfigError("search.gpus: only flat indexes search in some languages on a GPU; set it to 0")
+        parameters = None if self._gpu else self._parameters(asked, self._selector(languages))
+        scores, places = self._index.search(queries, asked, params=parameters)
         if self._config.refine:
             scores = self._rescored(queries, places)
         rows = np.where(places < 0, -1, self._rows(places))
@@ -221,6 +224,10 @@ def learn(config: IndexConfig, sample: np.ndarray, path: Path) -> None:
         index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
         if isinstance(index, faiss.IndexHNSW):
             index.hnsw.efConstruction = config.build_width
+        inverted = faiss.try_extract_index_ivf(index)
+        if inverted is not None and isinstance(faiss.downcast_index(inverted), faiss.IndexIVFPQ):
+            # Orders codes for comparisons by Hamming distance, which we never make: 75 of 90 s for 48 bytes.
+            faiss.downcast_index(inverted).do_polysemous_training = False
         if not index.is_trained:
             index.train(np.ascontiguousarray(sample))
     except RuntimeError as error:
@@ -232,13 +239,23 @@ def learn(config: IndexConfig, sample: np.ndarray, path: Path) -> None:
     faiss.write_index(index, str(path))
 
 
-def fill(empty: Path, files: VectorFiles, segments: Sequence[Segment], path: Path) -> None:
-    """Add a shard's rows to a copy of the empty index."""
-    index = _read_index(empty)
+def fill(start: Path, files: AnyVectors, segments: Sequence[Segment], path: Path) -> None:
+    """Add rows to a copy of an index: of the empty one, or of one that holds some already."""
+    index = _read_index(start)
     for block in segment_blocks(files, segments):
         for first in range(0, len(block.vectors), ROWS_AT_ONCE):
             index.add(np.ascontiguousarray(block.vectors[first : first + ROWS_AT_ONCE]))
     faiss.write_index(index, str(path))
+
+
+def build_graph(empty: Path, files: AnyVectors, segments: Sequence[Segment], config: IndexConfig, path: Path) -> None:
+    """A graph of kind `cagra` over a shard's rows: built on the GPU where that is possible, else on CPUs as `hnsw`."""
+    blocks = [block.vectors for block in segment_blocks(files, segments)]
+    if builds_cagra() and blocks:
+        faiss.write_index(cagra(np.concatenate(blocks), config), str(path))
+        return
+    _logger.info("this FAISS builds no CAGRA here (that takes cuVS and a GPU); the graph is built on CPUs, as hnsw")
+    fill(empty, files, segments, path)
 
 
 def use_threads(number: int) -> None:
@@ -252,9 +269,3 @@ def _read_index(path: Path) -> Any:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise DataError(f"{path}: FAISS cannot read it ({reason}); build the index again") from None
-
-
-def _gpu_flat(vectors: np.ndarray) -> Any:
-    index = faiss.GpuIndexFlatIP(faiss.StandardGpuResources(), vectors.shape[1])
-    index.add(np.ascontiguousarray(vectors))
-    return index

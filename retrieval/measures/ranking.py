@@ -72,6 +72,12 @@ def reciprocal_rank(rankings: Rankings) -> np.ndarray:
     return 1.0 / rankings.rank[rankings.start]
 
 
+def reciprocal_rank_within(rankings: Rankings, k: int) -> np.ndarray:
+    """1 / rank of the best relevant passage where it is among the first k, else 0; the mean over queries is MRR@k."""
+    rank = rankings.rank[rankings.start]
+    return np.where(rank <= k, 1.0 / rank, 0.0)
+
+
 def recall(rankings: Rankings, k: int) -> np.ndarray:
     """R@k: share of the relevant passages among the first k. With one relevant passage the same as S@k."""
     return rankings.total(rankings.rank <= k) / rankings.num_relevant

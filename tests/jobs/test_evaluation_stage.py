@@ -18,7 +18,7 @@ from cluster.storage import write_result_set
 from jobs import encoding
 from jobs.config import RunConfig
 from jobs.encoding import read_collection_vectors
-from jobs.run import report_arms
+from jobs.run import report, report_arms, run
 from jobs.stages import Stages
 from retrieval.dictionary import WORD, read_dictionary
 from retrieval.encode import encode_texts
@@ -134,6 +134,30 @@ def test_only_queries_that_changed_are_encoded_again(
     changed = pq.read_table(found.path("perturbed_queries.parquet"))["changed"].to_pylist()
     assert 0 < sum(changed) < len(changed)  # río, jardín
     assert encoded == [("query", sum(changed))]
+
+
+def test_an_index_gives_what_the_best_passages_tell(fields: dict[str, Any], judged: Stages) -> None:
+    stages = stages_of(fields, "evaluation.engine=faiss", "evaluation.perturbations=[lower_case]")
+    assert stages.evaluation_name("BM25", "test") == judged.evaluation_name("BM25", "test")
+    assert stages.evaluation_name("hybrid", "test") != judged.evaluation_name("hybrid", "test")
+    found = read_evaluation(stages.judging.evaluation("hybrid", "test").folder)
+    expected = read_evaluation(judged.evaluation("hybrid", "test").folder)
+    names = [name for name in found.per_query.column_names if name in expected.per_query.column_names]
+    assert set(expected.per_query.column_names) - set(names) == {"mAP", "MRR"} and found.summary["depth"] == 100
+    for name in names:  # scores are rounded otherwise, so a rank may differ by one now and then
+        same = [
+            a == b for a, b in zip(found.per_query[name].to_pylist(), expected.per_query[name].to_pylist(), strict=True)
+        ]
+        assert np.mean(same) > 0.98, name
+    drops = pq.read_table(stages.judging.perturbed("hybrid", "test")["lower_case"].path("robustness.parquet"))
+    assert set(drops["measure"].to_pylist()) == {"R@1", "nDCG@10"}
+    other = stages_of(fields, "evaluation.engine=faiss", "index.kind=sq8")
+    assert other.evaluation_name("hybrid", "test") != stages.evaluation_name("hybrid", "test")
+    spread = stages_of(fields, "evaluation.engine=faiss", "search.shards=3")
+    assert spread.evaluation_name("hybrid", "test") == stages.evaluation_name("hybrid", "test")
+    for needs_all in (lambda: run(stages.config), lambda: report(stages)):
+        with pytest.raises(ConfigError, match="evaluation.engine: faiss leaves out mAP and rank distance"):
+            needs_all()
 
 
 def test_words_are_switched_by_training_groups_alone(judged: Stages) -> None:

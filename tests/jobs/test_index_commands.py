@@ -12,6 +12,7 @@ from jobs.cli import main
 from jobs.config import RunConfig
 from jobs.encoding import encode_query, read_collection_vectors
 from jobs.stages import Stages
+from retrieval.evaluate import read_evaluation
 from trainer.worker import ENCODER_FOLDER
 
 pytestmark = pytest.mark.ray
@@ -61,6 +62,18 @@ def test_an_index_is_built_and_timed(job: Path, capsys: pytest.CaptureFixture[st
     assert len(list((job.parent / "root" / built["index"]).rglob("*.faiss"))) == 3
     figures = asked(capsys, job, "bench", "-k", "3", "index.kind=sq8")
     assert figures["k"] == 3 and 0 < figures["p50_ms"] <= figures["p99_ms"] and figures["recoveries"] == 0
+
+
+def test_an_evaluation_searches_the_shards(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "--config", str(job), "--arm", "untrained", "--json"]
+    assert main([*command, "--engine", "faiss", "search.shards=2"]) == 0
+    found = read_evaluation(Path(json.loads(capsys.readouterr().out)["folders"][0]))
+    assert main(command) == 0
+    expected = read_evaluation(Path(json.loads(capsys.readouterr().out)["folders"][0]))
+    for name in ("R@10", "P@10", "nDCG@10", "S@1"):
+        same = found.per_query[name].to_numpy() == expected.per_query[name].to_numpy()
+        assert same.mean() > 0.98, name
+    assert "mAP" not in found.per_query.column_names and "MRR@100" in found.per_query.column_names
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,34 @@ def test_token_ids_go_with_what_they_are_of(tmp_path: Path) -> None:
     assert left <= set(names)
 
 
+def test_what_is_made_of_vectors_goes_with_them(tmp_path: Path) -> None:
+    """Indexes, parts and texts of collections that were encoded by many processes; texts stay while others need them."""
+    store = open_store(tmp_path / "store")
+    kept, gone = (write_run(store, name, {"hybrid": quality}) for name, quality in (("a", GOOD), ("b", GOOD)))
+    for run, texts in ((kept, ["texts/shared"]), (gone, ["texts/shared", "texts/own"])):
+        vectors = f"vectors/spread-{run.arms[0].encoder.rpartition('/')[2]}"
+        for name, about in (
+            *((name, {}) for name in texts),
+            (f"{vectors}-parts/7/passages-00000", {"encoder": run.arms[0].encoder}),
+            (vectors, {"encoder": run.arms[0].encoder, "texts": texts, "parts": [f"{vectors}-parts/7/passages-00000"]}),
+            (vectors.replace("vectors", "indexes") + "/empty", {"vectors": vectors}),
+        ):
+            with write_result_set(store, name, about) as folder:
+                (folder / "data").write_text("", encoding="utf-8")
+    store.delete(gone.name)
+    with write_result_set(store, gone.name, {"record": gone.model_dump(mode="json") | {"finished": "2025-01-01T00:00:00Z"},
+                                             "encoders": [gone.arms[0].encoder]}) as folder:  # fmt: skip
+        (folder / "index.html").write_text("", encoding="utf-8")
+    names = plan_pruning(store, keep=1, newer_than_days=None, today=TODAY).names
+    key = gone.arms[0].encoder.rpartition("/")[2]
+    assert [name for name in names if "spread" in name or "texts" in name] == [
+        f"indexes/spread-{key}/empty",
+        f"vectors/spread-{key}",
+        f"vectors/spread-{key}-parts/7/passages-00000",
+        "texts/own",
+    ]
+
+
 def test_a_prune_that_was_killed_is_finished_by_the_next(copy: Store) -> None:
     plan = plan_pruning(copy, 1, None, TODAY)
     copy.write_bytes(NOTE, json.dumps(plan.names).encode())

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def test_shards_in_processes_answer_as_sorting_does(store: Store) -> None:
         np.testing.assert_array_equal(scores, np.take_along_axis(QUERIES @ VECTORS.T, BEST, 1))
         _, french = service.search(QUERIES, 10, [2])
         assert (french >= 800).all()
+        assert len(service.busy_seconds()) == 2 and min(service.busy_seconds()) > 0
         with pytest.raises(ConfigError, match="k: 10001 is out of range"):
             service.search(QUERIES, 10_001)
         assert service.search(QUERIES[:0], 3)[1].shape == (0, 3)
@@ -76,6 +78,22 @@ def test_a_killed_shard_comes_back_and_no_answer_is_wrong(store: Store) -> None:
         np.testing.assert_array_equal(np.concatenate(answers), BEST)
         assert [recovery.shard for recovery in service.recoveries] == [1, 1]
         assert all(recovery.seconds > 0 for recovery in service.recoveries)
+
+
+@pytest.mark.long
+def test_a_thousand_batches_with_a_shard_killed_three_times(store: Store) -> None:
+    """Every answer is right; what the losses cost is told."""
+    with SearchService(index(store), ServiceConfig(in_flight=4)) as service:
+        wrong, started, killed = [], time.monotonic(), 0.0
+        stream = service.stream((QUERIES[number % 190 : number % 190 + 10] for number in range(1000)), 10)
+        for number, (_, rows) in enumerate(stream):
+            if number in (100, 500, 900):
+                os.kill(process_of(service, number // 100 % 2), signal.SIGKILL)
+            if not np.array_equal(rows, BEST[number % 190 : number % 190 + 10]):
+                wrong.append(number)
+        killed = sum(recovery.seconds for recovery in service.recoveries)
+        assert number == 999 and not wrong and len(service.recoveries) == 3
+        print(f"1000 batches in {time.monotonic() - started:.1f} s, of which {killed:.1f} s for 3 losses")
 
 
 def test_a_shard_that_hangs_is_started_again(store: Store) -> None:

@@ -9,13 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import ConfigError, DataError
+from cluster.storage import open_store, write_result_set
 from retrieval.index import shard as shard_module
 from retrieval.index import vector_files as vector_files_module
+from retrieval.index.build import add_to_index, build_shard, describe_index, open_shard
 from retrieval.index.config import IndexConfig
 from retrieval.index.exact import rounding_margin
+from retrieval.index.joined_vectors import JoinedVectors
 from retrieval.index.merge import merged
 from retrieval.index.partition import shard_segments, training_rows
-from retrieval.index.shard import FaissShard, FlatShard, fill, learn
+from retrieval.index.shard import FaissShard, FlatShard, build_graph, fill, learn
+from retrieval.index.shard_gpu import builds_cagra
 from retrieval.index.vector_files import VectorFiles, open_vector_files, write_vector_files
 
 LANGUAGES = ("de", "en", "fr")
@@ -208,6 +212,124 @@ def test_refined_scores_are_exact(tmp_path: Path) -> None:
     expected_scores, expected_rows = by_sorting(files, queries, 10)
     np.testing.assert_array_equal(rows, expected_rows)
     np.testing.assert_array_equal(scores, expected_scores)
+
+
+def test_a_graph_of_cagra_is_built_on_cpus_where_there_is_no_gpu(tmp_path: Path) -> None:
+    """The same file as hnsw builds, or with a GPU a graph that is about as good."""
+    rng = np.random.default_rng(8)
+    files = stored(tmp_path / "vectors", rng.standard_normal((2000, 16)).astype(np.float32))
+    queries = rng.standard_normal((30, 16)).astype(np.float32)
+    config = IndexConfig(kind="cagra", search_width=400)
+    segments = shard_segments(files.bounds, 0, 1)
+    learn(config, files.read(0, 1000), tmp_path / "empty")
+    build_graph(tmp_path / "empty", files, segments, config, tmp_path / "graph")
+    _, rows = FaissShard(tmp_path / "graph", config, files, segments).search(queries, 10)
+    _, expected = by_sorting(files, queries, 10)
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(rows, expected, strict=True)]) > 0.9
+    if not builds_cagra():
+        fill(tmp_path / "empty", files, segments, tmp_path / "hnsw")
+        assert (tmp_path / "graph").read_bytes() == (tmp_path / "hnsw").read_bytes()
+
+
+@pytest.mark.skipif(hasattr(faiss, "StandardGpuResources"), reason="this FAISS knows GPUs")
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
+def test_a_faiss_without_gpus_says_so(tmp_path: Path, kind: str) -> None:
+    files = stored(tmp_path / "vectors", np.ones((40, 4), np.float32))
+    segments, config = shard_segments(files.bounds, 0, 1), IndexConfig(kind=kind, lists=1, probes=1)
+    with pytest.raises(ConfigError, match="search.gpus: this is faiss-cpu; install the extra gpu"):
+        if kind == "flat":
+            FlatShard(files, segments, gpu=True)
+        else:
+            learn(config, files.read(0, 40), tmp_path / "empty")
+            fill(tmp_path / "empty", files, segments, tmp_path / "shard")
+            FaissShard(tmp_path / "shard", config, files, segments, gpu=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not hasattr(faiss, "StandardGpuResources"), reason="needs faiss-gpu")
+@pytest.mark.parametrize("kind", ["flat", "ivf", "ivfpq", "fp16", "cagra"])
+def test_gpu_shards_equal_cpu_shards_but_for_rounding(tmp_path: Path, kind: str) -> None:
+    rng = np.random.default_rng(9)
+    files = stored(tmp_path / "vectors", rng.standard_normal((20_000, 32)).astype(np.float32))
+    queries = rng.standard_normal((100, 32)).astype(np.float32)
+    segments, config = shard_segments(files.bounds, 0, 1), IndexConfig(kind=kind, lists=64, probes=16, code_bytes=8)
+    if kind == "flat":
+        answers = [FlatShard(files, segments, gpu).search(queries, 20) for gpu in (False, True)]
+        np.testing.assert_array_equal(answers[0][1], answers[1][1])
+        np.testing.assert_array_equal(answers[0][0], answers[1][0])
+        return
+    learn(config, files.read(0, 20_000), tmp_path / "empty")
+    build_graph(tmp_path / "empty", files, segments, config, tmp_path / "shard") if kind == "cagra" else fill(
+        tmp_path / "empty", files, segments, tmp_path / "shard"
+    )
+    answers = [
+        FaissShard(tmp_path / "shard", config, files, segments, gpu).search(queries, 20) for gpu in (False, True)
+    ]
+    shared = np.mean([len(set(a) & set(b)) / 20 for a, b in zip(answers[0][1], answers[1][1], strict=True)])
+    assert shared > (0.8 if kind == "cagra" else 0.95)
+
+
+def test_joined_vectors_read_as_one(tmp_path: Path, small_parts: None) -> None:
+    rng = np.random.default_rng(10)
+    first, second = coarse(rng, 250, 16), coarse(rng, 130, 16)
+    joined = JoinedVectors(
+        (
+            write_vector_files(tmp_path / "a", ["de", "en"], [150, 100], [first], 16),
+            write_vector_files(tmp_path / "b", ["en", "fr"], [30, 100], [second], 16),
+        )
+    )
+    both = np.concatenate([first, second])
+    assert joined.languages == ("de", "en", "fr") and joined.num_rows == 380
+    np.testing.assert_array_equal(np.concatenate(list(joined.pieces(90, 310))), both[90:310])
+    wanted = np.array([379, 0, 250, 249, 250])
+    np.testing.assert_array_equal(joined.rows(wanted), both[wanted])
+    held = [joined.segments(number, 3) for number in range(3)]
+    languages = np.repeat([0, 1, 1, 2], [150, 100, 30, 100])
+    for segment in (segment for segments in held for segment in segments):
+        assert set(languages[segment.first : segment.end]) == {segment.language}
+    rows = sorted(row for segments in held for part in segments for row in range(part.first, part.end))
+    assert rows == list(range(380))
+    queries = coarse(rng, 20, 16)
+    answers = [FlatShard(joined, segments).search(queries, 10, frozenset({1})) for segments in held]
+    _, found = merged([s for s, _ in answers], [r for _, r in answers], 10)
+    scores = np.where(languages == 1, queries @ both.T, -np.inf)
+    np.testing.assert_array_equal(found, np.argsort(-scores, axis=1, kind="stable")[:, :10])
+    with pytest.raises(DataError, match=r"vectors of 4 dimensions, those they are added to .* have 16"):
+        JoinedVectors((*joined.members, stored(tmp_path / "c", np.ones((8, 4), np.float32))))
+
+
+@pytest.mark.parametrize("kind", ["flat", "sq8", "ivf", "hnsw", "cagra"])
+def test_what_is_added_is_found_as_if_it_had_been_there(tmp_path: Path, kind: str) -> None:
+    """Two sets added one after the other; ivf, sq8 and flat answer as an index of all of it with the same clusters."""
+    rng = np.random.default_rng(11)
+    store = open_store(tmp_path / "root")
+    sizes = {"a": (["de", "en"], [300, 200]), "b": (["en"], [150]), "c": (["fr", "de"], [40, 60])}
+    vectors = {name: coarse(rng, sum(counts), 16) for name, (_, counts) in sizes.items()}
+    for name, (languages, counts) in sizes.items():
+        with write_result_set(store, f"vectors/{name}", {}) as folder:
+            write_vector_files(folder, languages, counts, [vectors[name]], 16)
+    config = IndexConfig(kind=kind, lists=8, probes=8, search_width=1000)
+    spec = describe_index(store, "vectors/a", "", config, 2)
+    for shard in range(2):
+        build_shard(spec, shard)
+    for name in ("b", "c"):
+        spec = add_to_index(store, spec, f"vectors/{name}", "")
+    for shard in range(2):
+        build_shard(spec, shard)
+    both = np.concatenate(list(vectors.values()))
+    queries = coarse(rng, 20, 16)
+    answers = [open_shard(spec, shard).search(queries, 10) for shard in range(2)]
+    scores, rows = merged([s for s, _ in answers], [r for _, r in answers], 10)
+    best = -np.sort(-(queries @ both.T), axis=1)[:, :10]
+    np.testing.assert_allclose(scores, best, atol=0.3 if kind == "sq8" else 1e-6)
+    if kind in ("flat", "ivf"):
+        np.testing.assert_array_equal(rows, np.argsort(-(queries @ both.T), axis=1, kind="stable")[:, :10])
+    if kind != "flat":
+        empties = list((tmp_path / "root").rglob("empty/index.faiss"))
+        assert len(empties) == 1, "clusters and codes are learnt once"
+        before = {path: path.stat().st_mtime_ns for path in (tmp_path / "root").rglob("*.faiss")}
+        build_shard(spec, 0)
+        assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "root").rglob("*.faiss")}
 
 
 def test_rows_come_back_from_any_part(tmp_path: Path, small_parts: None) -> None:
