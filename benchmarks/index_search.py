@@ -186,7 +186,7 @@ def _hold_in_memory(store: Store, rows: int, num_queries: int) -> None:
             exact = service.search(few, K)[1]
         spec = _spec(store, "ivfpq", rows, "many", code_bytes=32)
         figures = _measured(store, spec, queries, exact)
-    gib = {name: value / (1 << 30) for name, value in peak.items()}
+    gib = {name: peak[name] / (1 << 30) for name in ("rss", "private")}
     print(f"ivfpq, {rows:,} x 128, {spec.config.lists} lists, {spec.config.probes} looked into, 32 bytes a vector")
     print(
         f"recall@10 {figures['recall@10']:.4f} @100 {figures['recall@100']:.4f} (256 queries), "
@@ -199,7 +199,7 @@ def _hold_in_memory(store: Store, rows: int, num_queries: int) -> None:
         f"peak memory of all {int(peak['processes'])} processes: {gib['rss']:.2f} GiB resident ({verdict} 16 GiB), "
         f"{gib['private']:.2f} GiB without mapped files\n"
     )
-    _line("memory of very many vectors", figures | {"rows": rows, "peak_gib": gib, "drawn_seconds": drawn})
+    _line("memory of very many vectors", figures | {"rows": rows, "peak_gib": gib, "processes": peak["processes"]})
 
 
 @contextlib.contextmanager

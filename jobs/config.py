@@ -63,7 +63,7 @@ class EvaluationConfig(Config):
     engine: Literal["exact", "faiss"] = Field(default="exact", exclude_if=lambda engine: engine == "exact")
     """`exact` ranks all passages and takes every measure. `faiss` searches the index of `index` and `search`, for what
     is too large for that, and takes what the best `depth` passages tell; only `mixlingual evaluate` does."""
-    depth: int = Field(default=100, ge=100, le=10_000, exclude_if=lambda depth: depth == 100)
+    depth: int = Field(default=100, ge=100, le=9_999, exclude_if=lambda depth: depth == 100)
     """Passages that `faiss` looks for in each pool."""
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", exclude_if=lambda device: device == "auto")
     """Where `exact` counts ranks: `auto` takes a GPU where there is one that has room for the passages' vectors."""

@@ -69,7 +69,10 @@ class FlatShard:
         numbers = [n for n, block in enumerate(self._blocks) if languages is None or block.language in languages]
         if not numbers:
             return np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1, np.int64)
-        return self._search(queries, k, numbers, k + max(SPARE, k // 8))
+        asked = k + max(SPARE, k // 8)
+        if self._on_gpu is not None:
+            asked = max(min(asked, LARGEST_K), k + SPARE)
+        return self._search(queries, k, numbers, asked)
 
     def _search(self, queries: np.ndarray, k: int, numbers: Sequence[int], asked: int) -> Answer:
         """Ask FAISS for more than k, decide, and ask for yet more where that does not prove the answer complete."""

@@ -40,7 +40,7 @@ def on_gpu(index: Any, config: IndexConfig) -> Any:
             f"index.kind: {config.factory or config.kind} has no GPU form in this FAISS ({reason}); "
             "set search.gpus to 0"
         ) from None
-    if config.kind.startswith("ivf") or config.factory:
+    if "IVF" in config.factory_string(index.d):
         faiss.GpuParameterSpace().set_index_parameter(copy, "nprobe", config.probes)
     return copy
 
