@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import socket
-import sys
 from collections.abc import Iterator
 
 from pydantic import Field
@@ -70,8 +69,7 @@ def ray_cluster(
     address = config.address or os.environ.get("RAY_ADDRESS")
     with _as_config_error(address):
         loopback = _listens_on_loopback_alone(address) if address else os.environ.get(LOOPBACK_SWITCH, "0") == "0"
-    # Stdout is for results, and Ray prints its raylets' warnings there.
-    with _on_loopback(loopback), contextlib.redirect_stdout(sys.stderr):
+    with _on_loopback(loopback):
         with _as_config_error(address):
             _join(config, address) if address else _start(config, cpus_needed)
         _quiet_loggers()

@@ -1,6 +1,7 @@
 """The command line: `mixlingual <command> ...`. Imports what a command needs when it runs."""
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -22,7 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from cluster.logs import set_up_logs
 
         set_up_logs(options.verbose)
-        result = options.handler(options)
+        options.results = sys.stdout
+        # Ray prints its raylets' warnings to stdout, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            result = options.handler(options)
         code = result.pop("exit_code", EXIT_OK)
         _show(result, options.json)
         return code

@@ -55,9 +55,14 @@ def training_tokens(stages: Stages) -> ResultSet | None:
 
 
 def _pays(stages: Stages, groups: "PreparedGroups") -> bool:
-    """Whether the arms still to be trained draw at least as many pairs as there are."""
+    """Whether the arms still to be trained draw at least as many pairs as there are.
+
+    Arms that switch words are not counted: their texts are made and tokenised as they come.
+    """
     there = sum(source.num_groups * len(source.languages) for source in groups.sources)
-    return sum(stages.mixing(arm).batch for arm in stages.untrained_arms()) * stages.config.training.steps >= there
+    arms = {arm: mixing for arm, mixing in stages.config.all_arms.items() if not mixing.uses("code_switched")}
+    untrained = [arm for arm in arms if not result_set_exists(stages.store, stages.trained_name(arm))]
+    return sum(arms[arm].batch for arm in untrained) * stages.config.training.steps >= there
 
 
 def collection_tokens(

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from cluster.errors import EXIT_FAILED
 from cluster.logs import get_logger
@@ -78,7 +78,7 @@ def _submit(options: argparse.Namespace) -> dict[str, Any]:
     if options.no_wait:
         said = f"job {job}: {details.status.lower()}; {_come_back(job)}"
         return _result(details, said) | {"submitted": new}
-    return _followed(jobs, job, options.json) | {"submitted": new}
+    return _followed(jobs, job, _stream(options)) | {"submitted": new}
 
 
 def _work(
@@ -127,11 +127,15 @@ def _root(parsed: argparse.Namespace, folder: Path) -> str | None:
     return root or (config.run if isinstance(config, StudyConfig) else config).root
 
 
-def _followed(jobs: "Jobs", job: str, to_stderr: bool) -> dict[str, Any]:
+def _stream(options: argparse.Namespace) -> TextIO:
+    """Where a job's log goes: to the results, unless these are to be one JSON object."""
+    stream: TextIO = sys.stderr if options.json else options.results
+    return stream
+
+
+def _followed(jobs: "Jobs", job: str, stream: TextIO) -> dict[str, Any]:
     """Follow a job to its end; an interrupt ends the following, not the job."""
     from jobs.submission.follow import follow
-
-    stream = sys.stderr if to_stderr else sys.stdout
 
     def write(text: str) -> None:
         stream.write(text)
@@ -164,7 +168,7 @@ def _logs(options: argparse.Namespace) -> dict[str, Any]:
 
     jobs = Jobs(options.address)
     if options.follow:
-        return _followed(jobs, options.job, options.json)
+        return _followed(jobs, options.job, _stream(options))
     with jobs.in_words(options.job):
         log = mask_secrets(jobs.client.get_job_logs(options.job))
     return {"job": options.job, "log": log, "text": log.rstrip("\n")}

@@ -59,14 +59,3 @@ def test_the_address_of_the_environment_is_named(monkeypatch: pytest.MonkeyPatch
 def test_fields() -> None:
     with pytest.raises(ConfigError, match="object_store_mib: Input should be greater than or equal to 80"):
         build_config(RayConfig, {"object_store_mib": 1})
-
-
-@pytest.mark.ray
-def test_stdout_is_left_to_results(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray prints warnings of its processes there (`print_to_stdstream` of ray/_private/worker.py)."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with ray_cluster(RayConfig(), cpus_needed=1):
-        print("(raylet) WARNING")
-    print('{"result": 1}')
-    written = capsys.readouterr()
-    assert written.out == '{"result": 1}\n' and "(raylet) WARNING\n" in written.err

@@ -81,6 +81,7 @@ def test_a_run_goes_from_data_to_report(undisturbed: dict[str, Any], job: Path) 
     kinds = [name.partition("/")[0] for name in committed(root)]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
         "groups": 1,
+        "tokens": 2,
         "encoders": 3,
         "vectors": 3,
         "evaluations": 4,

@@ -1,11 +1,13 @@
 """The command line as users meet it: real processes; every mistake is one line on stderr, exit code 2, and no output."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +15,7 @@ import pytest
 from end_to_end.small_job import write_job
 
 from cluster.errors import EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from jobs.cli import main
 
 ROOT = Path(__file__).parents[2]
 # Nothing listens there: whatever would start Ray fails with a message of its own.
@@ -280,3 +283,17 @@ def test_help_is_there_for_every_command() -> None:
     for command in ("run", "check", "prepare", "train", "encode", "evaluate", "report"):
         done = mixlingual(command, "--help")
         assert done.returncode == EXIT_OK and "--config FILE" in done.stdout
+
+
+def test_stdout_is_left_to_results(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray prints warnings of its processes there (`print_to_stdstream` of ray/_private/worker.py)."""
+
+    def handler(options: argparse.Namespace) -> dict[str, Any]:
+        print("(raylet) WARNING")
+        return {"text": "done", "value": 1}
+
+    options = argparse.Namespace(handler=handler, verbose=False, json=True)
+    monkeypatch.setattr("jobs.cli.parse", lambda arguments: options)
+    assert main(["anything"]) == EXIT_OK
+    written = capsys.readouterr()
+    assert written.out == '{"value": 1}\n' and "(raylet) WARNING\n" in written.err

@@ -88,7 +88,7 @@ def test_mintaka_in_another_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"mintaka_dev.json: item 0, answer: 'mention' is missing"):
         groups_of("mintaka", tmp_path)
     write_jsonl(tmp_path / "dev.jsonl", {"id": "a", "question": {"en": "?"}, "answer_mention_en": "x"})
-    with pytest.raises(DataError, match=r"dev.jsonl: line 1: expected the question in ar, de, .*; found en"):
+    with pytest.raises(DataError, match=r"dev.jsonl: line 1, question: expected the question in ar, de, .*; found en"):
         groups_of("mintaka", tmp_path)
     with pytest.raises(DataError, match=r"holds 30 texts, expected 20000: cut short"):
         list(read_groups(parse_dataset({"dataset": "mintaka", "path": mintaka(tmp_path / "excerpt") / "packed"})))

@@ -205,7 +205,10 @@ def _swap_ends(path: Path) -> None:
         (lambda folder: (folder / "summary.json").write_text("[]"), "summary.json: "),
         (lambda folder: (folder / "summary.json").write_text('{"collection": "x"}'), "num_queries: missing"),
         (lambda folder: _swap_ends(folder / "summary.json"), "settings.mono.mAP: an interval from 2 to 1 has its ends"),
-        (lambda folder: (folder / "per_query_bias.parquet").write_bytes(b"PAR1"), "not a table of per-query bias"),
+        (
+            lambda folder: (folder / "per_query_bias.parquet").write_bytes(b"PAR1"),
+            "per_query_bias.parquet: not a whole Parquet file",
+        ),
         (lambda folder: (folder.parent / "ledger.json").write_text('{"steps": "many"}'), "ledger.json: steps: "),
         (
             lambda folder: (folder.parent / "telemetry.jsonl").write_text('{"event"\n{}\n'),
