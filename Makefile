@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 # Two test processes at a time, with one thread each: three were no faster on two cores, and starved Ray.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 RAY_USAGE_STATS_ENABLED=0
 
-.PHONY: install quickstart test test-long test-fast lint types check bench fuzz clean
+.PHONY: install quickstart test test-long test-studies test-fast lint types check bench fuzz clean
 
 install: $(INSTALLED)
 
@@ -24,13 +24,16 @@ quickstart: $(INSTALLED)  ## the main job on the embedded data set: train three 
 	$(BIN)/mixlingual run --config jobs/configs/quickstart.yaml --root $(ROOT)
 
 test: $(INSTALLED)  ## everything that needs no GPU; starts real Ray clusters and worker processes
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not long'
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not long and not studies'
 
 test-long: $(INSTALLED)  ## what takes minutes: a host that is lost, a gibibyte through S3 servers
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m long
 
+test-studies: $(INSTALLED)  ## whole small studies: schedulers, searches, populations, failing trials
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m studies
+
 test-fast: $(INSTALLED)  ## without the tests that start clusters or worker processes
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not ray and not distributed and not slow and not long'
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not ray and not distributed and not slow and not long and not studies'
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

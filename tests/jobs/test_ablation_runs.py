@@ -21,7 +21,7 @@ from cluster.storage.result_set import COMMIT, MANIFEST
 from jobs.ablation.driver import StudyResult, run_study
 from jobs.ablation.result import ANALYSIS, COSTS, PAIRS, TRIALS, VALUES
 
-pytestmark = [pytest.mark.ray, pytest.mark.long]
+pytestmark = pytest.mark.ray
 TABLES = (TRIALS, VALUES, PAIRS, ANALYSIS)
 GRID = {"design": "grid", "kinds": ["mono", "cross"], "step": 0.5}
 FINER = {"design": "grid", "kinds": ["mono", "cross"], "step": "1/8"}
@@ -71,6 +71,7 @@ def killed_and_extended(tmp_path_factory: pytest.TempPathFactory, cluster: None)
     return root / "root", done
 
 
+@pytest.mark.long
 def test_a_killed_study_ends_as_an_undisturbed_one(
     killed_and_extended: tuple[Path, StudyResult], tmp_path: Path, cluster: None
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_killed_study_ends_as_an_undisturbed_one(
     assert not list(Path(tmp_path, "training").glob("*"))
 
 
+@pytest.mark.long
 def test_a_study_that_is_over_does_nothing(killed_and_extended: tuple[Path, StudyResult]) -> None:
     root, done = killed_and_extended
     before = committed(root, "trials")
@@ -92,6 +94,7 @@ def test_a_study_that_is_over_does_nothing(killed_and_extended: tuple[Path, Stud
     assert again.seconds < 60
 
 
+@pytest.mark.studies
 def test_asha_stops_trials_and_says_so(killed_and_extended: tuple[Path, StudyResult], cluster: None) -> None:
     root, earlier = killed_and_extended
     asha = {"scheduler": "asha", "measure": "mean.mAP", "grace_steps": 4}
@@ -113,6 +116,7 @@ def test_asha_stops_trials_and_says_so(killed_and_extended: tuple[Path, StudyRes
     assert again.result_set.name == done.result_set.name
 
 
+@pytest.mark.studies
 def test_a_search_gives_the_same_suggestions_at_any_pace(tmp_path: Path, cluster: None) -> None:
     search = {"suggestions": 5, "batch": 2, "denominator": 4, "objectives": ["mono.mAP", "cross.mAP"], "confirm": 1}
     done = [
@@ -125,6 +129,7 @@ def test_a_search_gives_the_same_suggestions_at_any_pace(tmp_path: Path, cluster
     assert len(done[0].entries) in range(2 * 2 + 4, 2 * 2 + 5 + 1 + 1) and len(both_seeds) >= 2
 
 
+@pytest.mark.studies
 def test_a_member_of_a_population_is_a_run_with_its_mix(tmp_path: Path, cluster: None) -> None:
     population = {"scheduler": "population", "measure": "mean.mAP", "interval": 4, "shift": 0.25, "quantile": 0.5}
     study = small_study(mixes=[GRID], scheduler=population, concurrency=2)
@@ -149,6 +154,7 @@ def _encoder(root: Path, trial: str) -> str:
     return str(open_result_set(open_store(root), f"trials/{trial}").about["encoder"])
 
 
+@pytest.mark.studies
 def test_a_failing_trial_ends_the_study_or_is_left_out(tmp_path: Path, cluster: None) -> None:
     """A rate that blows the weights up: its loss is not finite."""
     rates: dict[str, Any] = {"training.engine.learning_rate": [1e-3, 1e30]}
