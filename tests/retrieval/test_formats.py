@@ -44,7 +44,7 @@ def test_blank_lines_and_a_byte_order_mark_are_passed_over_and_lines_keep_their_
     [
         ("gone.jsonl", None, "gone.jsonl: no such file"),
         ("empty.jsonl", b"", "empty.jsonl: is empty"),
-        ("empty.jsonl.gz", gzip.compress(b"\n \n"), "empty.jsonl.gz: is empty"),
+        ("empty.jsonl.gz", gzip.compress(b"\n \n", mtime=0), "empty.jsonl.gz: is empty"),
         ("cut.jsonl", b'{"id": "a"}\n{"id": "b', "cut.jsonl: line 2: not valid JSON (Unterminated string"),
         ("list.jsonl", b'{"id": "a"}\n[1, 2]\n', "list.jsonl: line 2: holds a list, expected an object"),
         ("latin.jsonl", b'{"id": "a"}\n{"id": "\xe4"}\n', "latin.jsonl: line 2: not UTF-8"),
