@@ -4,7 +4,7 @@ Shape letters: N texts, D dimensions.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from cluster.errors import DataError
 from cluster.logs import progress as progress_bar
 from retrieval.encoder.config import Role
 from retrieval.encoder.dual import DualEncoder
+from retrieval.encoder.packed import MAX_TOKENS, MIN_TOKENS, PackedEncoder, is_packable
 from retrieval.encoder.tokens import PAD_MULTIPLE, Tokens
 from retrieval.formats.vectors import map_vectors
 from retrieval.images import ImageSource, encoded
@@ -63,14 +64,17 @@ def encode_texts(
         [text for text, _ in distinct], role, [language for _, language in distinct] if languages is not None else None
     )
     vector_ND = np.empty((len(distinct), encoder.dimension), dtype=np.float32)
-    batches = _batches([len(row) for row in ids], max_tokens_per_batch)
+    lengths = [len(row) for row in ids]
     device = next(encoder.parameters()).device
+    if device.type == "cpu":
+        max_tokens_per_batch = min(max_tokens_per_batch, MAX_TOKENS)
+    packed = device.type == "cpu" and sum(lengths) >= MIN_TOKENS and is_packable(encoder)
+    batches = _batches(lengths, max_tokens_per_batch, 1 if packed else PAD_MULTIPLE)
     # Not inference_mode: under ZeRO-3 the weights gathered in it stay inference tensors, which breaks training.
-    with _evaluating(encoder), torch.no_grad(), _computing(precision, device):
+    with _evaluating(encoder), torch.no_grad():
+        encode = _packed(encoder, precision) if packed else _padded(encoder, tokens, precision, device)
         for rows in progress_bar(batches, f"encode {role}", unit="batch") if progress else batches:
-            padded = tokens.pad([ids[row] for row in rows])
-            inputs = {name: torch.from_numpy(array).to(device) for name, array in padded.items()}
-            vector_ND[rows] = encoder(**inputs).cpu().numpy()
+            vector_ND[rows] = encode([ids[row] for row in rows]).cpu().numpy()
     row_of = {key: row for row, key in enumerate(distinct)}
     return vector_ND[[row_of[key] for key in keys]]
 
@@ -150,14 +154,28 @@ def encode_side(
     return vector_ND
 
 
-def _batches(lengths: Sequence[int], max_tokens: int) -> list[np.ndarray]:
-    """Rows by falling length, cut so that rows x padded width stays within `max_tokens`."""
+def _packed(encoder: DualEncoder, precision: Precision) -> Callable[[list[np.ndarray]], torch.Tensor]:
+    return PackedEncoder(encoder, torch.bfloat16 if precision == "bf16" else torch.float32)
+
+
+def _padded(
+    encoder: DualEncoder, tokens: Tokens, precision: Precision, device: torch.device
+) -> Callable[[list[np.ndarray]], torch.Tensor]:
+    def encode(ids: list[np.ndarray]) -> torch.Tensor:
+        with _computing(precision, device):
+            return encoder(**{name: torch.from_numpy(array).to(device) for name, array in tokens.pad(ids).items()})
+
+    return encode
+
+
+def _batches(lengths: Sequence[int], max_tokens: int, multiple_of: int) -> list[np.ndarray]:
+    """Rows by falling length, cut so that rows x width, padded to a multiple, stays within `max_tokens`."""
     # The longest first: if memory does not suffice it shows at once.
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     batches = []
     start = 0
     while start < len(order):
-        width = -(-lengths[order[start]] // PAD_MULTIPLE) * PAD_MULTIPLE
+        width = -(-lengths[order[start]] // multiple_of) * multiple_of
         rows = max(1, max_tokens // max(1, width))
         batches.append(order[start : start + rows])
         start += rows

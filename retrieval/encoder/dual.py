@@ -87,7 +87,10 @@ class DualEncoder(nn.Module):
             float32 (N, D), each of length 1.
         """
         output = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **extra)
-        vector_ND = pool(output.last_hidden_state, attention_mask, self.pooling)
+        return self.head(pool(output.last_hidden_state, attention_mask, self.pooling))
+
+    def head(self, pooled_ND: torch.Tensor) -> torch.Tensor:
+        """What follows the pooling: dense layers and unit length; float32 (N, D)."""
         for layer in self.dense:
-            vector_ND = layer(vector_ND)
-        return functional.normalize(vector_ND.float(), dim=-1)
+            pooled_ND = layer(pooled_ND)
+        return functional.normalize(pooled_ND.float(), dim=-1)
