@@ -30,6 +30,7 @@ class Training:
     """Step of a validation -> whether the training goes on."""
     leaving: bool = False
     attempts: int = 0
+    asked_by: str = ""
     bench: int | None = None
     """Who does it now."""
     trouble: str = "its workers were lost"
@@ -82,14 +83,18 @@ class Desk:
             last = one.reports.pop() if outcome == "finished" and one.reports else {"step": 0, "record": {}}
             one.reports.append(last | {"outcome": outcome})
 
-    async def advance(self, name: str) -> dict[str, Any]:
+    async def advance(self, name: str, by: str = "") -> dict[str, Any]:
         """Have a training begin, or go on, to its next report.
+
+        Args:
+            by: who asks; the last who did may `leave`.
 
         Returns:
             `step`, `record` (what was measured), and at the end `outcome`.
         """
         async with self._changed:
             one = self._trainings[name]
+            one.asked_by = by
             if one.taken:
                 one.verdicts.setdefault(one.reports[one.taken - 1]["step"], True)
             if self._broken is not None and len(one.reports) == one.taken:
@@ -106,11 +111,11 @@ class Desk:
             one.taken += 1
             return one.reports[one.taken - 1]
 
-    async def leave(self, name: str) -> None:
-        """Have a training end where it stands; returns when it has ended."""
+    async def leave(self, name: str, by: str = "") -> None:
+        """Have a training end where it stands, unless another asks for it by now; returns when it has ended."""
         async with self._changed:
             one = self._trainings[name]
-            if one.state in ("new", "over"):
+            if one.state in ("new", "over") or one.asked_by != by:
                 return
             one.leaving = True
             if one.state == "waiting":
@@ -118,6 +123,10 @@ class Desk:
                 one.state = "over"
             self._changed.notify_all()
             await self._changed.wait_for(lambda: one.state == "over" or self._closed)
+
+    async def give_up(self, name: str) -> None:
+        """Have a training end, whoever asks for it."""
+        await self.leave(name, self._trainings[name].asked_by)
 
     # For a bench
 

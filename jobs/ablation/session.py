@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cluster import errors
 from cluster.errors import ConfigError, WorkError
@@ -14,13 +14,10 @@ from cluster.storage import Store
 from jobs.ablation.ledger import Entry, Ledger
 from jobs.ablation.settings import AshaConfig, MedianStoppingConfig, PopulationConfig
 from jobs.ablation.sharing import share
-from jobs.ablation.study import StudyConfig, Trial
+from jobs.ablation.study import StudyConfig, Trial, each_once
 from jobs.ablation.work import ARM, Task, baseline_tasks, perform
 from jobs.stages import Shared, Stages
 from trainer.config import TrainingConfig
-
-if TYPE_CHECKING:
-    pass
 
 _MOST_WAITING = 10_000
 """Calls that wait at the desk at once: a few for each trial that runs."""
@@ -167,9 +164,7 @@ class Session:
         if lost:
             raise WorkError(f"trial {lost[0].label}: did not come to an end; start the study again to go on")
         self._drop_checkpoints()
-        return [
-            entry for trial in {trial.name: trial for trial in done}.values() if (entry := self.ledger.entry(trial))
-        ]
+        return [entry for trial in each_once(done) if (entry := self.ledger.entry(trial))]
 
     def _baseline(self, name: str, task: Task) -> Any:
         import ray
@@ -235,7 +230,7 @@ class Session:
         """Told by Tune: a trial has failed."""
         import ray
 
-        ray.get(self.desk.leave.remote(name))
+        ray.get(self.desk.give_up.remote(name))
         self.failed[name] = ray.get(self.desk.failure.remote(name))
         _logger.warning("%s: failed: %s", self.trials[name].label, self.failed[name][1])
 

@@ -7,6 +7,7 @@ work. So Tune decides at the very validation it decides about, and no trial runs
 import logging
 import os
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,11 +39,17 @@ class TrialOfStudy(Trainable):
     def setup(self, config: dict[str, Any], desk: Any = None) -> None:
         """Nothing begins before the first `step`."""
         assert desk is not None, "to be given by `tune.with_parameters`"
-        self._desk, self._name, self._over = desk, config[TRIAL], False
+        self._desk = desk
+        self._take(config)
+
+    def _take(self, config: dict[str, Any]) -> None:
+        self._name, self._over = config[TRIAL], False
+        # Tune may make an actor for a trial, give the trial to another actor that is free first, and end this one.
+        self._as = uuid.uuid4().hex
 
     def step(self) -> dict[str, Any]:
         """Have the training go on; its next report."""
-        report: dict[str, Any] = ray.get(self._desk.advance.remote(self._name))
+        report: dict[str, Any] = ray.get(self._desk.advance.remote(self._name, self._as))
         self._over = "outcome" in report
         if report.get("outcome") == "failed":
             raise RuntimeError(report["record"]["message"])
@@ -51,12 +58,12 @@ class TrialOfStudy(Trainable):
     def cleanup(self) -> None:
         """Tune stops or pauses the trial, or has its actor take another one."""
         if not self._over:
-            ray.get(self._desk.leave.remote(self._name))
+            ray.get(self._desk.leave.remote(self._name, self._as))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take another trial."""
         self.cleanup()
-        self._name, self._over = new_config[TRIAL], False
+        self._take(new_config)
         return True
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -127,3 +127,22 @@ def test_closing_ends_trainings_at_their_next_validation() -> None:
         assert done == ["a stopped"]
 
     run(story())
+
+
+def test_only_who_asked_last_may_leave() -> None:
+    """Tune makes an actor for a trial, gives the trial to another that is free first, and ends the one it made."""
+
+    async def story() -> None:
+        desk, done = Desk(max_failures=0), list[str]()
+        await desk.add("a", None)
+        at_work = asyncio.create_task(bench(desk, 0, 6, 2, done))
+        await desk.leave("a", by="made for it")
+        assert (await desk.advance("a", by="free"))["step"] == 2
+        await desk.leave("a", by="made for it")
+        assert (await desk.advance("a", by="free"))["step"] == 4
+        await desk.give_up("a")
+        assert done == ["a stopped"]
+        await desk.close()
+        await at_work
+
+    run(story())
