@@ -7,10 +7,14 @@ The model. The value of arm m with seed s on unit i is
 units and seeds drawn at random and crossed: the same seed gives all arms the same groups and initial weights, and all
 are judged on the same units. Seeds are few, often three, so resampling them is hopeless (27 combinations, and a
 variance too small by 1/3). Units are resampled, without any assumption about their distribution; seeds are drawn from
-Student's t distributions with the estimated variances: that of the seeds themselves with S - 1 degrees of freedom; that
-of seeds in arms, which decides about differences, pooled over arms with (M - 1)(S - 1), as in any randomised block
-design (Searle, Casella and McCulloch, Variance Components, 1992). Pooling assumes that all arms vary about alike from
-seed to seed; `seed_deviation` of each arm shows whether they do.
+normal distributions with the estimated variances, which are doubtful themselves. What that doubt adds:
+
+- The level, which all arms share: its draws, of units and of seeds together, are spread as Student's t with
+  Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946). A t distribution for the seeds alone, added to the
+  units, covers too often and is far wider with two seeds, whose single degree of freedom has no variance.
+- Seeds in arms, which decide about differences: Student's t with the variance pooled over arms, (M - 1)(S - 1) degrees
+  of freedom, as in any randomised block design (Searle, Casella and McCulloch, Variance Components, 1992). Pooling
+  assumes that all arms vary about alike from seed to seed; `seed_deviation` of each arm shows whether they do.
 
 What chance in the choice of units adds to the variance between seeds is subtracted, for resampling units brings it in
 already; otherwise the interval would count it twice.
@@ -90,7 +94,12 @@ def joint_draws(panel: Panel, resamples: int = RESAMPLES, seed: int = 0) -> np.n
     # A stream of its own: that of the units does not depend on how many arms there are.
     rng = np.random.default_rng([seed, 1])
     if found.seed_degrees:
-        draw_MB = draw_MB + np.sqrt(found.seed_alone / num_seeds) * rng.standard_t(found.seed_degrees, resamples)
+        level_B, mean = draw_MB.mean(axis=0), float(panel.values.mean())
+        over_units = float(panel.values.mean(axis=(0, 1)).var(ddof=1)) / num_units if num_units > 1 else 0.0
+        degrees = _level_degrees(found, over_units, num_seeds, num_units)
+        common_B = level_B - mean + np.sqrt(found.seed_alone / num_seeds) * rng.standard_normal(resamples)
+        common_B *= np.sqrt(degrees / rng.chisquare(degrees, resamples))
+        draw_MB = draw_MB - level_B + mean + common_B
     if found.arm_seed_degrees:
         scale_B = np.sqrt(found.arm_seed_degrees / rng.chisquare(found.arm_seed_degrees, resamples))
         apart_MB = rng.standard_normal((num_arms, resamples)) * scale_B
@@ -98,6 +107,14 @@ def joint_draws(panel: Panel, resamples: int = RESAMPLES, seed: int = 0) -> np.n
         apart_MB -= apart_MB.mean(axis=0)
         draw_MB = draw_MB + np.sqrt(found.arm_seed_alone / num_seeds) * apart_MB
     return draw_MB
+
+
+def _level_degrees(found: Components, over_units: float, num_seeds: int, num_units: int) -> float:
+    """Satterthwaite's degrees of freedom of the mean over arms, over units and seeds."""
+    variance = over_units + found.seed_alone / num_seeds
+    uncertainty = (found.seed / num_seeds) ** 2 / found.seed_degrees
+    uncertainty += over_units**2 / (num_units - 1) if num_units > 1 else 0.0
+    return max(variance**2 / uncertainty, 1.0) if uncertainty else 1.0
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,10 @@ class Claim:
 def claims(found: Sequence[MeasureAnalysis], axes: Mapping[str, Any]) -> list[Claim]:
     """The claims that a study can say something about.
 
-    "Best or equal" holds where the mix is the best and fails where the flat region leaves it out; otherwise its
-    difference to the best is not distinguishable from 0, which is not to say that it is 0. "At least equal" holds where
-    the 95 % interval of the difference has no loss in it, and fails where the corrected test finds one; "lower" asks
-    for the corrected test.
+    "Best or equal" holds where the mix has the best mean, unless the study tells no mix from it, and fails where the
+    flat region leaves it out; otherwise its difference to the best is not distinguishable from 0, which is not to say
+    that it is 0. "At least equal" holds where the 95 % interval of the difference has no loss in it, and fails where
+    the corrected test finds one; "lower" asks for the corrected test.
 
     Args:
         found: the headline measures under these axes.
@@ -72,10 +72,14 @@ def _hybrid(one: MeasureAnalysis | None) -> Arm | None:
 def _best_or_equal(one: MeasureAnalysis, arm: Arm, text: str, axes: Mapping[str, Any]) -> Claim:
     measure = measure_of(one)
     if one.best == arm.label:
-        rest = len(one.flat_region) - 1
-        others = f"{rest} other mixes" if rest > 1 else "one other mix"
-        said = f"{others} cannot be told from it" if rest else "no other mix can be the best"
-        return Claim(text, axes, "holds", f"It has the best mean; {said}.")
+        rest = [each for each in one.compared if each.role == "best" and each.arm in one.flat_region]
+        if not rest:
+            return Claim(text, axes, "holds", "It has the best mean; no other mix can be the best.")
+        ahead = max(each.result.high if one.higher_is_better else -each.result.low for each in rest)
+        others = f"{len(rest)} other mixes" if len(rest) > 1 else "one other mix"
+        said = f"{others} cannot be told from it and may be better by {size(ahead, measure)} at most"
+        verdict: Verdict = "open" if len(rest) == len(one.arms) - 1 else "holds"
+        return Claim(text, axes, verdict, f"It has the best mean; {said}.")
     against = next(each for each in one.compared if each.role == "best" and each.arm == arm.label)
     best = next(mean.arm for mean in one.arms if mean.arm.label == one.best)
     gap = f"{isolated(arm_name(best))} has the best mean; the difference to it is {_difference(against, one)}"
