@@ -189,6 +189,7 @@ def test_all_ranks_together_read_little_more_than_the_data(ranks: int) -> None:
     assert len(seen) <= 1.2 * row_groups
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, 5000), key=st.integers(0, 2**64 - 1))
 def test_permutations_are_permutations_and_invert(size: int, key: int) -> None:
     sent = permute(np.arange(size), size, np.uint64(key))

@@ -29,12 +29,22 @@ class SlotTexts:
     negative_languages: Sequence[str]
 
 
+def cached_rows(window_rows: int, row_group_rows: int, world_size: int) -> int:
+    """Rows that a rank keeps: its share of two windows, the one in use and the one that its stream runs into."""
+    return 2 * (window_rows // world_size + 2 * row_group_rows)
+
+
+def cached_row_groups(rows: int, row_group_rows: int) -> int:
+    """Row groups that so many rows are."""
+    return max(rows // row_group_rows, 1)
+
+
 class Fetcher:
     """Reads what batches ask for, each row group once per window where the cache holds a window.
 
     Args:
         groups: the prepared groups.
-        cached_rows: rows to keep; the row group used longest ago goes first.
+        rows_kept: rows to keep; the row group used longest ago goes first.
         hard_negatives: negatives to add per query, at most.
         switcher: switches the texts of code-switched slots; needed where the plan has any.
     """
@@ -42,14 +52,14 @@ class Fetcher:
     def __init__(
         self,
         groups: PreparedGroups,
-        cached_rows: int,
+        rows_kept: int,
         hard_negatives: int = 0,
         switcher: CodeSwitcher | None = None,
     ) -> None:
         self._sources = groups.sources
         self._hard_negatives = hard_negatives
         self._switcher = switcher
-        self._capacity = max(cached_rows // groups.row_group_rows, 1)
+        self._capacity = cached_row_groups(rows_kept, groups.row_group_rows)
         self._cache: OrderedDict[tuple[int, int], _RowGroup] = OrderedDict()
         self.row_groups_read = 0
 

@@ -22,7 +22,7 @@ from retrieval.groups import PreparedGroups
 from trainer.feed.cached import CachedBatches
 from trainer.feed.collate import Draft, FeedBatch, collate_all
 from trainer.feed.config import FeedConfig
-from trainer.feed.fetch import Fetcher
+from trainer.feed.fetch import Fetcher, cached_rows
 from trainer.feed.payload import from_row, to_table
 from trainer.feed.switch import CodeSwitcher
 from trainer.mixing.plan import Plan
@@ -64,8 +64,7 @@ class BatchMaker:
         self._spec, self._rank, self._world_size, self._first_step = spec, rank, world_size, first_step
         self._board = board
         self._reading = threading.Lock()
-        # Two windows: the one in use and the one that the stream runs into. A rank sees its share of each.
-        cached = 2 * (spec.plan.config.window_rows // world_size + 2 * spec.groups.row_group_rows)
+        cached = cached_rows(spec.plan.config.window_rows, spec.groups.row_group_rows, world_size)
         hard_negatives = spec.config.hard_negatives
         self.fetcher = Fetcher(spec.groups.here(), cached, hard_negatives, _switcher(spec))
         self._cached: CachedBatches | None = None

@@ -8,16 +8,32 @@ wherever that keeps every prefix within 1, so that two schedules over the same s
 move in lockstep.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from trainer.mixing.permute import key_of, uniform
 from trainer.mixing.ratios import RunningTotals
 
-# Units are produced in blocks; the counts at the start of each block are kept, so memory grows by a few numbers per
-# block and the cost of a jump is the walk to it, once.
+# Units are produced in blocks. Once the shares no longer change the sequence repeats, and any block is found at once;
+# before that (or where the period is too long) the counts at the start of each block are kept, and a jump walks there.
 BLOCK = 1024
 _STIRS = 8
 _LONGEST_PERIOD = 1 << 16
+_PERIODS_TRIED = 4
+
+
+@dataclass(frozen=True)
+class _Period:
+    """A stretch of a schedule that repeats."""
+
+    first: int
+    """Unit that it begins with."""
+    kinds: np.ndarray
+    """(n) kinds of its units."""
+    counts: np.ndarray
+    """(n + 1, K) counts before each unit and after the last, the first time."""
 
 
 class ExactSchedule:
@@ -32,7 +48,6 @@ class ExactSchedule:
         self._totals = totals
         self._seed = seed
         self._starts = [np.zeros(totals.num_kinds, dtype=np.int64)]
-        self._period = self._find_period()
         self._cached: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def segment(self, first: int, length: int) -> np.ndarray:
@@ -51,19 +66,46 @@ class ExactSchedule:
             self._cached = (number, kinds.astype(np.int16), counts)
         return self._cached[1], self._cached[2]
 
-    def _find_period(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Kinds and counts of one period: with constant shares all counts are exact again after `denominator` units."""
-        if not self._totals.constant or self._totals.denominator > _LONGEST_PERIOD:
+    def counts_before(self, unit: int) -> np.ndarray:
+        """(K) how often each kind came up in the units before one."""
+        return self.block(unit // BLOCK)[1][unit % BLOCK]
+
+    @cached_property
+    def _period(self) -> _Period | None:
+        """The part that repeats for ever once the shares no longer change; None where it would be long."""
+        totals = self._totals
+        first, length = totals.last_knot, totals.final_period
+        if length > _LONGEST_PERIOD:
             return None
-        kinds = self._edf(0, np.zeros(self._totals.num_kinds, dtype=np.int64), self._totals.denominator)
-        return kinds, _running_counts(np.zeros(self._totals.num_kinds, dtype=np.int64), kinds)
+        counts = self._walked(first // BLOCK)
+        counts = _running_counts(counts, self._edf(first - first % BLOCK, counts, first % BLOCK))[-1]
+        for _ in range(_PERIODS_TRIED):
+            kinds = self._edf(first, counts, length)
+            running = _running_counts(counts, kinds)
+            due = [totals.at(kind, first + length) - totals.at(kind, first) for kind in range(totals.num_kinds)]
+            if [int(count) * totals.denominator for count in running[-1] - counts] == due:
+                return _Period(first, kinds, running)
+            first, counts = first + length, running[-1]
+        return None
+
+    def _period_at(self, unit: int) -> _Period | None:
+        """The period where it holds and is shorter than the way there."""
+        totals = self._totals
+        if not totals.constant and unit - totals.last_knot <= _PERIODS_TRIED * totals.final_period:
+            return None
+        period = self._period
+        return period if period and unit >= period.first else None
 
     def _start_of(self, number: int) -> np.ndarray:
         """Counts before a block (stirring never crosses its edges)."""
-        if self._period is not None:
-            kinds, counts = self._period
-            whole, rest = divmod(number * BLOCK, len(kinds))
-            return whole * counts[-1] + counts[rest]
+        period = self._period_at(number * BLOCK)
+        if period is None:
+            return self._walked(number)
+        whole, rest = divmod(number * BLOCK - period.first, len(period.kinds))
+        return whole * (period.counts[-1] - period.counts[0]) + period.counts[rest]
+
+    def _walked(self, number: int) -> np.ndarray:
+        """Counts before a block, found by walking there."""
         while len(self._starts) <= number:
             last = len(self._starts) - 1
             kinds = self._edf(last * BLOCK, self._starts[last], BLOCK)
@@ -71,10 +113,10 @@ class ExactSchedule:
         return self._starts[number]
 
     def _walk(self, first: int, start: np.ndarray, length: int) -> np.ndarray:
-        if self._period is not None:
-            kinds = self._period[0]
-            return kinds[(first + np.arange(length)) % len(kinds)]
-        return self._edf(first, start, length)
+        period = self._period_at(first)
+        if period is None:
+            return self._edf(first, start, length)
+        return period.kinds[(first - period.first + np.arange(length)) % len(period.kinds)]
 
     def _edf(self, first: int, start: np.ndarray, length: int) -> np.ndarray:
         """Earliest deadline first among the kinds whose running total has passed their count."""
@@ -94,12 +136,12 @@ class ExactSchedule:
     def _stir(self, number: int, kinds: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Let neighbours change places where the one prefix between them stays within 1 for both kinds."""
         kinds, counts = kinds.copy(), counts.copy()
-        totals, units = self._totals, range(number * BLOCK, (number + 1) * BLOCK + 1)
-        targets = np.array(
-            [[totals.at(kind, unit) for kind in range(totals.num_kinds)] for unit in units], dtype=object
-        )
+        totals, first = self._totals, number * BLOCK
+        begin = [totals.at(kind, first) - int(count) * totals.denominator for kind, count in enumerate(counts[0])]
         # Behind (> 0) or ahead (< 0) of the target, in units; exact integers until only their sign matters.
-        lag = ((targets - counts.astype(object) * totals.denominator) / totals.denominator).astype(np.float64)
+        ahead = totals.since(first, BLOCK)
+        ahead = ahead - (counts - counts[0]).astype(ahead.dtype) * totals.denominator
+        lag = ((ahead + np.array(begin, dtype=ahead.dtype)) / totals.denominator).astype(np.float64)
         key = key_of(self._seed, "stir", number)
         for round_number in range(_STIRS):
             left = np.arange(round_number % 2, BLOCK - 1, 2)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import lcm
 from typing import Annotated, Any, Literal, get_args
 
+import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from cluster.config import Config, Share
@@ -97,6 +98,8 @@ class RunningTotals:
         )
         self.constant = all(shares == first[1] for _, shares in points)
         self.last_knot = 0 if self.constant else last[0]
+        self.final_period = lcm(*(share.denominator for share in last[1]))
+        """Units after which the shares of the end give whole numbers again."""
         self._starts = [start for start, _ in points]
         self._shares = [[int(share * self.denominator) for share in shares] for _, shares in points]
         self._half_slopes = [[int(slope * self.denominator) // 2 for slope in row] for row in slopes]
@@ -113,6 +116,23 @@ class RunningTotals:
     def at(self, kind: int, unit: int) -> int:
         """T_kind(unit) times `denominator`."""
         return self._within(bisect_right(self._starts, unit) - 1, kind, unit)
+
+    def since(self, first: int, length: int) -> np.ndarray:
+        """(length + 1, K) T(first + i) - T(first), times `denominator`, for i = 0, 1, ..., length; exact integers."""
+        number = bisect_right(self._starts, first) - 1
+        ends = self._starts[number + 1] if number + 1 < len(self._starts) else first + length
+        # Up to 2 ** 53 every integer is a float64 too, so that whoever divides them rounds as exact arithmetic does.
+        if first + length > ends or self.denominator * (length + 1) >= 1 << 53:
+            units = range(first, first + length + 1)
+            rows = [[self.at(kind, unit) - self.at(kind, first) for kind in range(self.num_kinds)] for unit in units]
+            return np.array(rows, dtype=object)
+        i = np.arange(length + 1)[:, None]
+        slopes = np.array(self._half_slopes[number], dtype=np.int64)
+        shares = [
+            share + 2 * half_slope * (first - self._starts[number])
+            for share, half_slope in zip(self._shares[number], self._half_slopes[number], strict=True)
+        ]
+        return i * np.array(shares, dtype=np.int64) + slopes * i * (i - 1)
 
     def deadline(self, kind: int, count: int, after: int) -> float:
         """The first n > after with T_kind(n) >= count; infinite where the kind never gets there."""

@@ -14,6 +14,8 @@ from trainer.mixing.ratios import KINDS, RunningTotals, exact_shares
 
 Schedule = ExactSchedule | RandomSchedule
 _MONO = 0
+_ERA_BLOCKS = 1024
+"""Blocks of an era: a million steps."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ class _Block:
 class Timeline:
     """Kinds and sources of all steps, block by block.
 
-    A jump to a far step walks the blocks before it once (microseconds a step) and keeps a few counters a block.
+    Exact schedules know how often each kind and each source came before any step, but not how often both together: that
+    is counted along the way, from the beginning of the step's era. So a jump walks at most an era (microseconds a step)
+    and memory stays the same however far it goes. Independent draws have to be counted from the first step.
     """
 
     def __init__(self, config: MixingConfig, sources: Sequence[SourceShape], seed: int) -> None:
@@ -73,7 +77,8 @@ class Timeline:
         zero = _Counters(
             0, 0, np.zeros(len(sources), dtype=np.int64), np.zeros((len(sources), len(KINDS)), dtype=np.int64)
         )
-        self._starts = [zero]
+        self._zero = zero
+        self._era, self._starts = 0, [zero]
         self._cached: tuple[int, _Block] | None = None
 
     def moment(self, step: int) -> Moment:
@@ -119,14 +124,53 @@ class Timeline:
     def _block(self, number: int) -> _Block:
         if self._cached is not None and self._cached[0] == number:
             return self._cached[1]
-        while len(self._starts) <= number:
-            self._starts.append(self._build(len(self._starts) - 1).after)
+        era = number // _ERA_BLOCKS if self._schedule is ExactSchedule else 0
+        if era != self._era:
+            self._era, self._starts = era, [self._counters_of(era)]
+        first = era * _ERA_BLOCKS
+        while len(self._starts) <= number - first:
+            self._starts.append(self._build(first + len(self._starts) - 1).after)
         block = self._build(number)
         self._cached = (number, block)
         return block
 
+    def _counters_of(self, era: int) -> _Counters:
+        """Where the counters of an era begin: exact ones of steps and sources; source and kind together in proportion.
+
+        What hangs on the latter is where languages go on in their turns, so once in an era a turn may be cut short.
+        """
+        if not era:
+            return self._zero
+        steps = era * _ERA_BLOCKS * BLOCK
+        kinds = _before(self._kinds, steps)
+        mono = int(kinds[_MONO])
+        slot = self._config.granularity == "slot"
+        single = mono if slot else int(_before(self._is_single, mono)[1])
+        batches = np.zeros_like(self._zero.batches)
+        if self._single_order is not None:
+            batches[self._single] = _before(self._single_order, single)
+        if self._several_order is not None:
+            batches[self._several] = _before(self._several_order, steps - single)
+        slots = np.zeros_like(self._zero.slots)
+        slots[self._single, _MONO] = batches[self._single] * self._config.batch
+        mixed = self._mixed_before(kinds, single, steps - single)
+        for source in self._several if steps > single else ():
+            # In Python's integers: products of counts outgrow 64 bits.
+            shares = [int(batches[source]) * int(count) // (steps - single) for count in mixed]
+            slots[source] = np.array(shares, dtype=np.int64) * (1 if slot else self._config.batch)
+        return _Counters(mono, single, batches, slots)
+
+    def _mixed_before(self, kinds: np.ndarray, single: int, steps: int) -> np.ndarray:
+        """(K) batches of each kind (slots, with granularity `slot`) in steps of sources of several languages."""
+        if self._config.granularity == "slot":
+            nothing = np.zeros_like(self._zero.slots[0])
+            return _before(self._slot_kinds, steps * self._config.batch) if self._slot_kinds else nothing
+        mixed = kinds.copy()
+        mixed[_MONO] -= single
+        return mixed
+
     def _build(self, number: int) -> _Block:
-        before = self._starts[number]
+        before = self._starts[number - self._era * _ERA_BLOCKS]
         kinds = self._kinds.segment(number * BLOCK, BLOCK).astype(np.int64)
         single = self._single_steps(kinds, before)
         source = np.empty(BLOCK, dtype=np.int64)
@@ -180,6 +224,12 @@ class Timeline:
         mono_steps = before.mono_steps + int((kinds == _MONO).sum())
         after = _Counters(mono_steps, before.single_steps + int(single.sum()), batches_after, slots_after)
         return _Block(source, batch_number, slots, slots_before, after)
+
+
+def _before(schedule: Schedule, unit: int) -> np.ndarray:
+    """(K) how often each kind came up before a unit."""
+    assert isinstance(schedule, ExactSchedule)
+    return schedule.counts_before(unit)
 
 
 def _share_of_single(several: list[float], single: list[float], config: MixingConfig) -> Fraction:
