@@ -91,8 +91,8 @@ def _feed(groups: int) -> Iterator[dict[str, object]]:
         (8, 1024, 16_384),
         (64, 1024, 16_384),
         (64, 8192, 16_384),
-        (64, 8192, 81_920),
-        (64, 6400, 81_920),
+        (64, 6400, 16_384),  # shares that are no whole row groups
+        (64, 6400, 163_840),
         (256, 32_768, 327_680),
     ):
         share = _read(groups, ranks, batch, window)
