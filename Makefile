@@ -2,15 +2,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= cpu,dev
+TOOLS ?= .venv-tools
 ROOT ?= runs/quickstart
 FUZZ_EXECUTIONS ?= 200000
 BIN := $(VENV)/bin
 comma := ,
+# torch and what its CUDA builds bring: which of them is installed is up to the machine.
+NOT_LOCKED := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
+  nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
+  nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
 INSTALLED := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 # Two test processes at a time, with one thread each: three were no faster on two cores, and starved Ray.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 RAY_USAGE_STATS_ENABLED=0
 
-.PHONY: install quickstart test test-long test-studies test-fast lint types check bench fuzz clean
+.PHONY: install quickstart test test-long test-studies test-fast lint types check bench fuzz lock audit sbom install-locked clean
 
 install: $(INSTALLED)
 
@@ -19,6 +24,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch setuptools wheel
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
 	touch $@
+
+# The same versions, each file held against the hashes of requirements.lock; torch apart, whose builds are many.
+install-locked:
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(INSTALLED)
 
 quickstart: $(INSTALLED)  ## the main job on the embedded data set: train three mixes, compare, report
 	$(BIN)/mixlingual run --config jobs/configs/quickstart.yaml --root $(ROOT)
@@ -47,6 +60,23 @@ fuzz:  ## readers under atheris; FUZZ_EXECUTIONS of all together, findings in ru
 	$(TEST_ENVIRONMENT) $(BIN)/python tests/fuzz/run.py --executions $(FUZZ_EXECUTIONS) --processes 2
 
 check: lint types test-long test
+
+$(TOOLS)/.installed: Makefile
+	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	touch $@
+
+lock: $(TOOLS)/.installed  ## requirements.lock from pyproject.toml and constraints.txt
+	$(TOOLS)/bin/uv pip compile pyproject.toml --extra cpu --extra dev --extra fuzz -c constraints.txt --universal \
+	  --python-version 3.11 --generate-hashes --no-annotate --no-header $(addprefix --no-emit-package ,$(NOT_LOCKED)) \
+	  --quiet --output-file requirements.lock
+
+audit: $(TOOLS)/.installed  ## known vulnerabilities of the pinned versions; needs the network, and fails without it
+	grep -E '^[A-Za-z0-9_.-]+==' constraints.txt > $(TOOLS)/pinned.txt
+	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r $(TOOLS)/pinned.txt
+
+sbom: $(INSTALLED) $(TOOLS)/.installed  ## sbom.json: what is installed, in CycloneDX's form
+	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-file sbom.json
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/xquad_settings.py

@@ -17,7 +17,7 @@ from retrieval.encoder.config import Role
 from retrieval.encoder.dual import DualEncoder
 from retrieval.encoder.packed import MAX_TOKENS, MIN_TOKENS, PackedEncoder, is_packable
 from retrieval.encoder.tokens import PAD_MULTIPLE, Tokens
-from retrieval.formats.vectors import map_vectors
+from retrieval.formats.arrays import map_array
 from retrieval.images import ImageSource, encoded
 
 VECTORS_FILE = "vectors.npy"
@@ -214,8 +214,8 @@ def read_vectors(folder: Path) -> np.ndarray:
         DataError: there are none, or the file is cut short or holds something else.
     """
     path = Path(folder) / VECTORS_FILE
-    vectors = map_vectors(path, "encode the collection again")
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype != np.float32:
-        found = f"{vectors.dtype} {vectors.shape}" if isinstance(vectors, np.ndarray) else "an archive"
+    vectors = map_array(path, "encode the collection again")
+    if vectors.ndim != 2 or vectors.dtype != np.float32:
+        found = f"{vectors.dtype} {vectors.shape}"
         raise DataError(f"{path}: holds {found}, expected float32 vectors in two dimensions")
     return vectors

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from cluster.fingerprint import hash64
 from cluster.logs import progress
@@ -179,7 +180,7 @@ def open_group_tokens(place: Path | ResultSet) -> GroupTokens:
     folder, origin = (place.folder, (place.root, place.name)) if isinstance(place, ResultSet) else (place, ())
     path = folder / DESCRIPTION
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse_json(path.read_text(encoding="utf-8"))
         version = document["version"]
         sources = tuple(
             SourceFacts(
@@ -193,7 +194,7 @@ def open_group_tokens(place: Path | ResultSet) -> GroupTokens:
         tokens = GroupTokens(folder, str(document["tokens"]), sources, *origin)
     except FileNotFoundError:
         raise DataError(f"{path}: missing; there are no token ids in this folder; {_AGAIN}") from None
-    except (ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
         raise DataError(f"{path}: cannot be read ({error!r}); {_AGAIN}") from None
     if version != VERSION:
         raise DataError(f"{path}: has version {version}, this program reads version {VERSION}; {_AGAIN}")

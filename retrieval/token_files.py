@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from cluster.errors import DataError
+from retrieval.formats.arrays import map_array
 
 _AGAIN = "delete its folder and run again"
 
@@ -141,13 +142,8 @@ def open_array(path: Path, dimensions: int) -> np.ndarray:
     Raises:
         DataError: it is missing, cut short or something else.
     """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: missing; {_AGAIN}") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as an array ({error}); {_AGAIN}") from None
-    if not isinstance(array, np.ndarray) or array.ndim != dimensions or array.dtype.kind not in "iu":
+    array = map_array(path, _AGAIN)
+    if array.ndim != dimensions or array.dtype.kind not in "iu":
         raise DataError(f"{path}: not integers in {dimensions} dimension(s); {_AGAIN}")
     # A plain array over the same mapping: slices of np.memmap cost five times as much.
     return np.asarray(array)

@@ -1,4 +1,8 @@
-"""Process groups that span hosts: Ray Train's, told which network to use, and that a host may go meanwhile."""
+"""Process groups of a training's workers, over hosts too: on the network that Ray uses, and a host may go meanwhile.
+
+Workers find each other in a store that the first of them serves. Ray Train and torch have it listen on every address
+of its machine, without a token; here it listens on the one address by which Ray knows the machine.
+"""
 
 import fcntl
 import ipaddress
@@ -6,11 +10,15 @@ import os
 import socket
 import struct
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+import ray
+import ray.util
+import torch.distributed
 from ray.exceptions import RayTaskError
 from ray.train.torch import TorchConfig
-from ray.train.torch.config import _TorchBackend
+from ray.train.torch.config import _set_torch_distributed_env_vars, _TorchBackend
 from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError
 
 _SIOCGIFADDR = 0x8915  # Linux, <linux/sockios.h>
@@ -32,9 +40,24 @@ class HostsBackend(_TorchBackend):
             RayTaskError: it could not be made again and again; this ends the run.
         """
         try:
-            if len({worker.metadata.node_id for worker in worker_group.get_workers()}) > 1:
-                worker_group.execute(use_interface_of_ray)
-            super().on_start(worker_group, backend_config)
+            worker_group.execute(use_interface_of_ray)
+            address, port = worker_group.execute_single(0, serve_store)
+            worker_group.execute(_set_torch_distributed_env_vars)
+            ray.get(
+                [
+                    worker_group.execute_single_async(
+                        rank,
+                        join,
+                        backend_config.backend,
+                        address,
+                        port,
+                        rank,
+                        len(worker_group),
+                        backend_config.timeout_s,
+                    )
+                    for rank in range(len(worker_group))
+                ]
+            )
         except RayTaskError as error:
             # A host that is lost just now shows as an error of gloo or NCCL on the others, which Ray Train takes for a
             # bug. Its own limit would count the minutes of waiting for machines to start as failures too.
@@ -58,14 +81,37 @@ class HostsConfig(TorchConfig):
         return HostsBackend
 
 
+_served: list[torch.distributed.TCPStore] = []
+"""The store that this process serves; kept as long as the process lives."""
+
+
+def serve_store() -> tuple[str, int]:
+    """Serve a store on this machine's address in the cluster, and on no other; its address and port."""
+    address = ray.util.get_node_ip_address()
+    family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+    listener = socket.socket(family)
+    listener.bind((address, 0))
+    port = listener.getsockname()[1]
+    _served[:] = [torch.distributed.TCPStore(address, port, is_master=True, master_listen_fd=listener.detach())]
+    return address, port
+
+
+def join(backend: str, address: str, port: int, rank: int, size: int, timeout_s: float) -> None:
+    """Take part in the process group whose store is served there."""
+    timeout = timedelta(seconds=timeout_s)
+    if backend == "nccl":  # as Ray Train sets it: a collective that times out is an error, not a hang
+        os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
+    os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = address, str(port)
+    store = _served[0] if rank == 0 else torch.distributed.TCPStore(address, port, timeout=timeout)
+    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
+
+
 def use_interface_of_ray() -> None:
     """Have gloo use the network that Ray uses, unless the user chose one.
 
     Gloo takes the address that the machine's own name resolves to. In Debian's and many images' /etc/hosts that is a
-    loopback address, at which no other host finds it.
+    loopback address, at which no other host finds it; elsewhere it is one that strangers find.
     """
-    import ray.util
-
     name = interface_of(ray.util.get_node_ip_address())
     if name is not None:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", name)

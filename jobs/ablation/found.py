@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from cluster.config import to_plain
+from cluster.documents import parse_json
 from cluster.fingerprint import fingerprint
 from cluster.storage import Store, open_result_set, result_set_exists, write_result_set
 from jobs.ablation.settings import PopulationConfig
@@ -58,7 +59,7 @@ def read_found(store: Store, identity: dict[str, Any], study: StudyConfig) -> li
     name = f"{FOUND}/{fingerprint(identity)}"
     if not result_set_exists(store, name):
         return None
-    rows = json.loads(open_result_set(store, name).path(_FILE).read_text(encoding="utf-8"))
+    rows = parse_json(open_result_set(store, name).path(_FILE).read_text(encoding="utf-8"))
     return [_trial(study, row) for row in rows]
 
 

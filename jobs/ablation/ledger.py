@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cluster.documents import parse_json
 from cluster.fingerprint import fingerprint
 from cluster.storage import ResultSet, Store, open_result_set, result_set_exists, write_result_set
 from jobs.ablation.study import Trial
@@ -85,7 +86,7 @@ def write_finished(
 def telemetry(encoder: ResultSet) -> Iterator[dict[str, Any]]:
     """The events of an encoder's training."""
     for line in encoder.path("telemetry.jsonl").read_text(encoding="utf-8").splitlines():
-        yield json.loads(line)
+        yield parse_json(line)
 
 
 def _record(trial: Trial, status: str, steps: int, validations: Validations) -> dict[str, Any]:
@@ -107,12 +108,12 @@ def _write(
 
 
 def _read(trial: Trial, files: ResultSet) -> Entry:
-    record = json.loads(files.path(RECORD).read_text(encoding="utf-8"))
+    record = parse_json(files.path(RECORD).read_text(encoding="utf-8"))
     return Entry(
         trial=trial,
         status=record["status"],
         steps=record["steps"],
         validations=[(one["step"], one) for one in record["validations"]],
         evaluations=record.get("evaluations", {}),
-        costs=json.loads(files.path(COSTS).read_text(encoding="utf-8")),
+        costs=parse_json(files.path(COSTS).read_text(encoding="utf-8")),
     )

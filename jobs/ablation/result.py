@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cluster.config import to_plain
+from cluster.documents import parse_json
 from cluster.fingerprint import fingerprint
 from cluster.logs import get_logger
 from cluster.storage import ResultSet, Store, open_result_set, result_set_exists, write_result_set
@@ -133,7 +134,7 @@ def _values(evaluations: dict[str, ResultSet], measures: Sequence[str]) -> pa.Ta
 def _pairs(evaluations: dict[str, ResultSet]) -> pa.Table:
     rows = []
     for trial, evaluation in evaluations.items():
-        summary = json.loads(evaluation.path(SUMMARY).read_text(encoding="utf-8"))
+        summary = parse_json(evaluation.path(SUMMARY).read_text(encoding="utf-8"))
         for pair in summary["pairs"]:
             keys = ("setting", "query_language", "pool_language", "num_queries")
             passage = "" if pair["pool_language"] == "*" else pair["pool_language"]
@@ -154,5 +155,5 @@ def _baselines(store: Store, study: StudyConfig, entries: Sequence[Entry], colle
     for name in stages.retrievers():
         if name != ARM:
             evaluation = stages.judging.evaluation(name, collection)
-            found[name] = brief(json.loads(evaluation.path(SUMMARY).read_text(encoding="utf-8")))
+            found[name] = brief(parse_json(evaluation.path(SUMMARY).read_text(encoding="utf-8")))
     return found

@@ -1,8 +1,8 @@
 """A finished study in a terminal: the mean of every arm, and what is best."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from cluster.documents import parse_json
 from jobs.results import text_table
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ def study_text(done: "StudyResult") -> str:
     """A table of the arms' means over seeds (`*` the best, `~` not distinguishable from it), and who was stopped."""
     from jobs.ablation.result import ANALYSIS
 
-    analysis = json.loads(done.result_set.path(ANALYSIS).read_text(encoding="utf-8"))
+    analysis = parse_json(done.result_set.path(ANALYSIS).read_text(encoding="utf-8"))
     measures = analysis["measures"]
     labels = list(dict.fromkeys(arm["arm"]["label"] for one in measures for arm in one["arms"]))
     cells = {label: [""] * len(measures) for label in labels}

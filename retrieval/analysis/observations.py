@@ -114,7 +114,7 @@ def schedule_text(schedule: str) -> str:
         schedule: a JSON list of objects with a `step` and the shares from there on; or any other text, kept as it is.
     """
     try:
-        knots = [dict(knot) for knot in json.loads(schedule)]
+        knots = [dict(knot) for knot in parse_json(schedule)]
     except (TypeError, ValueError):
         return schedule
     return ", ".join(

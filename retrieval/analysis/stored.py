@@ -1,6 +1,5 @@
 """An analysis as JSON, back as what it was: the inverse of `study.as_json`."""
 
-import json
 import types
 import typing
 from dataclasses import fields, is_dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster.documents import parse_json
 from cluster.errors import DataError
 from retrieval.analysis.observations import Arm
 from retrieval.analysis.study import StudyAnalysis
@@ -25,7 +25,7 @@ def from_json(text: str, where: str = "analysis") -> StudyAnalysis:
         DataError: the text is no such analysis.
     """
     try:
-        made = _made(StudyAnalysis, json.loads(text))
+        made = _made(StudyAnalysis, parse_json(text))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"no '{error.args[0]}'" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{where}: not the analysis of a study ({reason}); write it again with this version") from None

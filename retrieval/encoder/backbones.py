@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 _HUB_SKIPPED = ["onnx/*", "openvino/*", "original/*", "flax/*"]
+_WEIGHTS_NAME = re.compile(r"[\w-][\w.-]*\.safetensors")
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _HINTS = {
     "trust_remote_code": "code from a model's repository is never run",
@@ -180,6 +181,11 @@ def refuse_other_weights(folder: Path) -> None:
     """
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{folder}: holds no config.json, so no transformers model; give the folder of a model")
+    for index in sorted(folder.glob("*.index.json")):
+        # By an index the library would unpickle whatever that names, `use_safetensors` or not.
+        names = _named_by(index)
+        if (bad := next((name for name in names if not _WEIGHTS_NAME.fullmatch(name)), None)) is not None:
+            raise ConfigError(f"{index}: names {bad!r:.80}; weights are read from .safetensors files beside it only")
     if any(folder.glob("model*.safetensors")):
         return
     pickles = sorted(path.name for path in folder.glob("*.bin"))
@@ -188,6 +194,13 @@ def refuse_other_weights(folder: Path) -> None:
         f"{folder}: holds {found}; weights are read from safetensors only: convert them once as docs/encoders.md "
         f"shows, or name a revision that has model.safetensors"
     )
+
+
+def _named_by(index: Path) -> list[str]:
+    try:
+        return [str(name) for name in parse_json(index.read_bytes())["weight_map"].values()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{index}: no index of weights ({error!r}); fetch the model again, or delete it") from None
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ numbered.py   lines that begin with their number, by number, without holding the
 jsonl.py      one JSON object a line -> records
 parquet.py    columns of a Parquet file -> records
 archives.py   what damaged zip and tar archives raise
-vectors.py    vectors in .npy files
+arrays.py     arrays in .npy files
 squad.py      SQuAD JSON -> paragraphs with questions
 parallel.py   `paragraphs.<language>` and `questions.<language>` files with shared ids -> texts of one language
 """

@@ -8,6 +8,9 @@ from typing import IO, cast
 
 from cluster.errors import DataError
 
+MAX_LINE_BYTES = 256 << 20
+"""A JSON file of one line may be large (SQuAD's training set has 30 MB); a small gzip file can unpack to a line without
+end."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -35,7 +38,12 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     number, blank = 0, True
     try:
         with open_bytes(path) as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
+                if len(line) > MAX_LINE_BYTES:
+                    raise DataError(
+                        f"{path}: line {number}: longer than {MAX_LINE_BYTES >> 20} MiB; is this the right file, with "
+                        "one record a line?"
+                    )
                 text = (line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line).decode("utf-8")
                 if text.strip():
                     blank = False

@@ -11,7 +11,8 @@ from cluster.errors import DataError
 from retrieval.formats.lines import require_file
 from retrieval.formats.record import Record
 
-_BATCH_ROWS = 1024
+_BATCH_ROWS = 128
+"""Rows unpacked at once. As fast as 1,024 of them; and a file of 50 kB can have one text of a megabyte in every row."""
 PARQUET_ERRORS: tuple[type[Exception], ...] = (
     pa.ArrowException,
     OSError,

@@ -22,7 +22,7 @@ import numpy as np
 from cluster.documents import parse_json
 from cluster.errors import DataError
 from cluster.storage import Store, open_result_set, open_store
-from retrieval.formats.vectors import map_vectors
+from retrieval.formats.arrays import map_array
 from retrieval.index.partition import Segment, shard_segments
 
 DESCRIPTION = "vectors.json"
@@ -111,10 +111,8 @@ class VectorFiles:
 
     def _part(self, number: int) -> np.ndarray:
         path = self._folder_of(number) / part_name(number)
-        vectors = map_vectors(path, "encode the collection again")
+        vectors = map_array(path, "encode the collection again")
         expected = (self.part_rows[number], self.dimension)
-        if not isinstance(vectors, np.ndarray):
-            raise DataError(f"{path}: holds an archive, expected vectors; encode the collection again")
         if vectors.shape != expected or vectors.dtype != np.float32:
             raise DataError(
                 f"{path}: holds {vectors.dtype} {vectors.shape}, {DESCRIPTION} says float32 {expected}; encode again"
@@ -137,7 +135,7 @@ def read_parts(parts: Sequence[Part], dimension: int, store: Store) -> np.ndarra
     """All rows of parts that are result sets of their own, copied into one array (N, D)."""
     folders = (_fetch(store, part, number) for number, part in enumerate(parts))
     again = "encode the collection again"
-    arrays = [map_vectors(folder / part_name(number), again) for number, folder in enumerate(folders)]
+    arrays = [map_array(folder / part_name(number), again) for number, folder in enumerate(folders)]
     return np.concatenate(arrays or [np.empty((0, dimension), np.float32)])
 
 

@@ -1,5 +1,6 @@
 """Training as users run it: Ray Train, DeepSpeed, two real workers; a killed worker changes nothing."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from distributed.small_run import small_groups, small_plan, small_spec, with_training
+from ray_clusters.listeners import listeners
 
 from cluster.errors import WorkError
 from cluster.ray_runtime import RayConfig, ray_cluster
@@ -40,9 +42,31 @@ def cluster() -> Iterator[None]:
         yield
 
 
+LISTENED: set[str] = set()
+"""Addresses that training workers, and everything else of the cluster, listened on in the undisturbed run."""
+
+
 @pytest.fixture(scope="module")
 def undisturbed(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> ResultSet:
-    return train_encoder(small_spec(tmp_path_factory.mktemp("undisturbed"), STEPS, workers=2))
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            with contextlib.suppress(psutil.Error):
+                if training_workers():
+                    LISTENED.update(listeners(psutil.Process().children(recursive=True)))
+
+    with ThreadPoolExecutor(1) as pool:
+        watched = pool.submit(watch)
+        try:
+            return train_encoder(small_spec(tmp_path_factory.mktemp("undisturbed"), STEPS, workers=2))
+        finally:
+            over.set()
+            watched.result()
+
+
+def test_while_it_trains_nothing_listens_beyond_loopback(undisturbed: ResultSet) -> None:
+    assert {"127.0.0.1"} == LISTENED
 
 
 def records(result: ResultSet, event: str) -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ from retrieval.datasets.origins import RemoteFile
 from retrieval.dictionary import DICTIONARY_FILE, read_dictionary
 from retrieval.download import unpack
 from retrieval.evaluate import PER_QUERY, PER_QUERY_BIAS, SUMMARY, read_evaluation
+from retrieval.group_tokens import DESCRIPTION as TOKENS
+from retrieval.group_tokens import open_group_tokens
 from retrieval.groups import GROUPS_FILE, open_groups
 from retrieval.images import decoded
 from retrieval.index.vector_files import DESCRIPTION, open_vector_files, part_name, write_vector_files
@@ -27,6 +29,7 @@ from retrieval.records import Group, Pair
 from retrieval.report.arms import Arm
 from retrieval.report.inputs import read_arm, read_ledger, read_telemetry
 from retrieval.throughput import THROUGHPUT
+from retrieval.token_files import TokenWriter, open_tokens
 
 GROUPS = [
     Group(f"g/{number}", {code: Pair(f"q{number}", f"p{number}", ("n",)) for code in ("de", "en")}, f"p/{number}")
@@ -60,7 +63,8 @@ def _parquet_seeds() -> list[bytes]:
     return [parquet_bytes(table), parquet_bytes(table, compression="zstd", row_group_size=2, write_statistics=False)]
 
 
-def _groups_folder(folder: Path) -> Path:
+def groups_folder(folder: Path) -> Path:
+    """Prepared groups below a folder; made once."""
     place = folder / "groups"
     if not (place / GROUPS_FILE).exists():
         place.mkdir()
@@ -76,7 +80,7 @@ def _groups_folder(folder: Path) -> Path:
 
 
 def _groups_json(data: bytes, folder: Path) -> None:
-    place = _groups_folder(folder)
+    place = groups_folder(folder)
     whole = (place / GROUPS_FILE).read_bytes()
     try:
         (place / GROUPS_FILE).write_bytes(data)
@@ -89,7 +93,7 @@ def _groups_json(data: bytes, folder: Path) -> None:
 
 
 def _groups_parquet(data: bytes, folder: Path) -> None:
-    place = _groups_folder(folder)
+    place = groups_folder(folder)
     (place / "s" / "part-00000.parquet").write_bytes(data)
     groups_module._read_metadata.cache_clear()  # the clock of a file is too coarse for so many files a second
     list(open_groups(place).iter_groups())
@@ -102,7 +106,8 @@ def _seed_of(make, relative: str) -> list[bytes]:  # type: ignore[no-untyped-def
         return [(make(Path(name)) / relative).read_bytes()]
 
 
-def _vectors_folder(folder: Path) -> Path:
+def vectors_folder(folder: Path) -> Path:
+    """Files of vectors below a folder; made once."""
     place = folder / "vectors"
     if not (place / "whole").exists():
         blocks = [np.arange(12, dtype=np.float32).reshape(4, 3)]
@@ -114,7 +119,7 @@ def _vectors_folder(folder: Path) -> Path:
 
 
 def _vectors_json(data: bytes, folder: Path) -> None:
-    place = _vectors_folder(folder)
+    place = vectors_folder(folder)
     (place / DESCRIPTION).write_bytes(data)
     vectors = open_vector_files(place)
     if vectors.num_rows:
@@ -123,11 +128,36 @@ def _vectors_json(data: bytes, folder: Path) -> None:
 
 
 def _vectors_part(data: bytes, folder: Path) -> None:
-    place = _vectors_folder(folder)
+    place = vectors_folder(folder)
     (place / part_name(0)).write_bytes(data)
     vectors = open_vector_files(place)
     vectors.read(0, 4).sum()
     vectors.rows(np.array([3, 0])).sum()
+
+
+def _tokens_folder(folder: Path) -> Path:
+    place = folder / "tokens"
+    if not (place / "whole").exists():
+        place.mkdir()
+        with TokenWriter(place / "part", 100) as writer:
+            writer.add([np.arange(3), np.arange(2)])
+        source = {"name": "s", "languages": ["de", "en"], "has_negatives": False, "part_rows": [2, 1]}
+        document = {"version": 1, "tokens": "abc", "sources": [source]}
+        (place / TOKENS).write_text(json.dumps(document))
+        (place / "whole").touch()
+    return place
+
+
+def _tokens_json(data: bytes, folder: Path) -> None:
+    place = _tokens_folder(folder)
+    (place / TOKENS).write_bytes(data)
+    open_group_tokens(place)
+
+
+def _token_ids(data: bytes, folder: Path) -> None:
+    place = _tokens_folder(folder)
+    (place / "part.bounds.npy").write_bytes(data)
+    open_tokens(place / "part").pieces(np.array([0]))
 
 
 def _image(data: bytes, folder: Path) -> None:
@@ -268,10 +298,12 @@ def _bias_seed() -> bytes:
 
 TARGETS = (
     Target("parquet", _parquet, _parquet_seeds, cost=25),
-    Target("groups_json", _groups_json, lambda: _seed_of(_groups_folder, GROUPS_FILE), cost=25),
-    Target("groups_parquet", _groups_parquet, lambda: _seed_of(_groups_folder, "s/part-00000.parquet"), cost=30),
-    Target("vectors_json", _vectors_json, lambda: _seed_of(_vectors_folder, DESCRIPTION), cost=4),
-    Target("vectors_part", _vectors_part, lambda: _seed_of(_vectors_folder, part_name(0)), cost=5),
+    Target("groups_json", _groups_json, lambda: _seed_of(groups_folder, GROUPS_FILE), cost=25),
+    Target("groups_parquet", _groups_parquet, lambda: _seed_of(groups_folder, "s/part-00000.parquet"), cost=30),
+    Target("vectors_json", _vectors_json, lambda: _seed_of(vectors_folder, DESCRIPTION), cost=4),
+    Target("vectors_part", _vectors_part, lambda: _seed_of(vectors_folder, part_name(0)), cost=5),
+    Target("tokens_json", _tokens_json, lambda: _seed_of(_tokens_folder, TOKENS), cost=4),
+    Target("token_bounds", _token_ids, lambda: _seed_of(_tokens_folder, "part.bounds.npy"), cost=5),
     Target("image", _image, image_seeds, cost=4),
     Target("zip", _archive("zip"), _zips, cost=10),
     Target("tar", _archive("tar"), _tars, cost=10),

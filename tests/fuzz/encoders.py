@@ -97,7 +97,8 @@ def _tensors() -> dict[str, Any]:
     return {"a.weight": torch.ones(2, 3), "a.bias": torch.zeros(3)}
 
 
-def _checkpoint_files() -> dict[str, bytes]:
+def checkpoint_files() -> dict[str, bytes]:
+    """The files of a small checkpoint."""
     from safetensors.torch import save
 
     moments = {f"{kind}/{name}": tensor for kind in ("exp_avg", "exp_avg_sq") for name, tensor in _tensors().items()}
@@ -116,15 +117,15 @@ def _checkpoint(name: str) -> Callable[[bytes, Path], None]:
     def read(data: bytes, folder: Path) -> None:
         from trainer.checkpoint import latest, read_checkpoint
 
-        store = store_with(folder, STEP, {"checkpoint": 3}, _checkpoint_files())
-        _replace(folder / "root" / STEP, name, data)
+        store = store_with(folder, STEP, {"checkpoint": 3}, checkpoint_files())
+        replace_in(folder / "root" / STEP, name, data)
         latest(store, PREFIX)
         read_checkpoint(store, PREFIX, 3)
 
     return read
 
 
-def _replace(place: Path, name: str, data: bytes) -> None:
+def replace_in(place: Path, name: str, data: bytes) -> None:
     """Put other bytes into a result set, whose manifest knows them: what a stranger with the right to write can do."""
     import hashlib
 
@@ -156,7 +157,7 @@ TARGETS = (
         Target(
             f"checkpoint_{name.partition('.')[0]}",
             _checkpoint(name),
-            (lambda name=name: [_checkpoint_files()[name]]),
+            (lambda name=name: [checkpoint_files()[name]]),
             cost=40,
         )
         for name in ("weights.safetensors", "optimizer.safetensors", "state.json")

@@ -1,56 +1,67 @@
 """Fuzz readers: `python tests/fuzz/run.py --executions 100000 [--readers squad tsv] [--processes 2]`.
 
-Executions are shared out so that every reader gets about the same processor time, at least `--least` each. Prints a
-line for each reader, findings, and the sum; exit code 1 if there are findings. Inputs that led to them stay in `--artifacts`.
+Executions are shared out so that every reader gets about the same processor time, at least `--least` each. Prints a line
+for each reader, findings, and the sum; exit code 1 if there are findings. Inputs that led to them stay in `--artifacts`.
 """
 
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
-OPTIONS = ("-timeout=600", "-rss_limit_mb=4096", "-print_final_stats=1", "-verbosity=1")
-_DONE = re.compile(rb"stat::number_of_executed_units:\s*(\d+)")
-_SPEED = re.compile(rb"Done (\d+) runs in (\d+) second")
+OPTIONS = ("-timeout=3600", "-rss_limit_mb=4096", "-print_final_stats=1", "-verbosity=1")
 
 
-@dataclass(frozen=True)
-class Fuzzed:
-    """What came of one reader."""
+class Tally:
+    """What all processes found together."""
 
-    name: str
-    executions: int
-    findings: tuple[str, ...]
-    seconds: float
+    def __init__(self, artifacts: Path) -> None:
+        self._artifacts, self._lock = artifacts, threading.Lock()
+        self._reported: set[Path] = set(artifacts.iterdir())
+        self.readers = self.executions = self.findings = 0
+
+    def add(self, done: Mapping[str, Any]) -> None:
+        """Count one reader and say what came of it."""
+        with self._lock:
+            self.readers, self.executions = self.readers + 1, self.executions + done["executions"]
+            print(f"{done['reader']:28} {done['executions']:>10,} executions {done['seconds']:>8.0f} s", flush=True)
+            for line in self._new_findings(done):
+                self.findings += 1
+                print(f"    {line}", flush=True)
+
+    def _new_findings(self, done: Mapping[str, Any]) -> list[str]:
+        new = sorted(set(self._artifacts.glob(f"{done['reader']}-*.json")) - self._reported)
+        self._reported.update(new)
+        notes = [json.loads(path.read_text()) for path in new]
+        ended = [f"ended with {done['code']}; see {done['reader']}.log"] if done["code"] else []
+        return [f"{note['error']}: {note['message']}" for note in notes] + ended
 
 
 def main() -> int:
     """Fuzz the readers that the command line names."""
     options = _options()
-    costs = _costs(options.readers)
     artifacts = options.artifacts.absolute()
     artifacts.mkdir(parents=True, exist_ok=True)
-    shares = {name: 1 / cost for name, cost in costs.items()}
-    runs = {
-        name: max(options.least, round(options.executions * share / sum(shares.values())))
-        for name, share in shares.items()
-    }
-    total, found = 0, 0
-    with ThreadPoolExecutor(options.processes) as pool:
-        for done in pool.map(lambda name: _fuzz(name, runs[name], artifacts, options.seed), runs):
-            total, found = total + done.executions, found + len(done.findings)
-            print(f"{done.name:28} {done.executions:>10,} executions {done.seconds:>8.0f} s", flush=True)
-            for line in done.findings:
-                print(f"    {line}", flush=True)
-    print(f"{len(runs)} readers, {total:,} executions, {found} findings", flush=True)
-    return 1 if found else 0
+    runs = _runs(_costs(options.readers), options.executions, options.least)
+    # Dealt out in turn: all take about the same time.
+    words = [f"{name}={number}" for name, number in runs.items()]
+    tally = Tally(artifacts)
+    threads = [
+        threading.Thread(target=_fuzz, args=(words[first :: options.processes], artifacts, options.seed, tally))
+        for first in range(options.processes)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(f"{tally.readers} readers, {tally.executions:,} executions, {tally.findings} findings", flush=True)
+    return 1 if tally.findings or tally.readers < len(runs) else 0
 
 
 def _options() -> argparse.Namespace:
@@ -65,15 +76,21 @@ def _options() -> argparse.Namespace:
 
 
 def _costs(names: Sequence[str]) -> dict[str, int]:
+    """Reader -> its cost; in a process of its own, since this one imports nothing of ours."""
     command = "from fuzz.targets import all_targets as a; print(*(f'{t.name}={t.cost}' for t in a().values()))"
-    output = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", command], env=_environment(), cwd=REPOSITORY, check=True, stdout=subprocess.PIPE
-    ).stdout.decode()
-    costs = {name: int(cost) for name, _, cost in (word.partition("=") for word in output.split())}
+    )
+    costs = {name: int(cost) for name, _, cost in (word.partition("=") for word in done.stdout.decode().split())}
     unknown = [name for name in names if name not in costs]
     if unknown:
         sys.exit(f"no reader '{unknown[0]}'; there are {', '.join(costs)}")
     return {name: cost for name, cost in costs.items() if not names or name in names}
+
+
+def _runs(costs: Mapping[str, int], executions: int, least: int) -> dict[str, int]:
+    whole = sum(1 / cost for cost in costs.values())
+    return {name: max(least, round(executions / cost / whole)) for name, cost in costs.items()}
 
 
 def _environment() -> dict[str, str]:
@@ -81,21 +98,16 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": paths, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 
 
-def _fuzz(name: str, runs: int, artifacts: Path, seed: int) -> Fuzzed:
+def _fuzz(words: Sequence[str], artifacts: Path, seed: int, tally: Tally) -> None:
     script = str(Path(__file__).with_name("under_atheris.py"))
-    command = [sys.executable, script, name, str(artifacts), f"-runs={runs}", f"-seed={seed}", *OPTIONS]
-    before = set(artifacts.iterdir())
-    done = subprocess.run(
-        command, env=_environment(), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    count, speed = _DONE.search(done.stderr), _SPEED.search(done.stderr)
-    new = sorted(set(artifacts.iterdir()) - before)
-    notes = [json.loads(path.read_text()) for path in new if path.suffix == ".json"]
-    findings = [f"{note['error']}: {note['message']}" for note in notes]
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        findings.append(f"ended with {done.returncode}: {' '.join(last)}")
-    return Fuzzed(name, int(count[1]) if count else 0, tuple(findings), float(speed[2]) if speed else 0.0)
+    command = [sys.executable, script, str(artifacts), *words, "--", f"-seed={seed}", *OPTIONS]
+    with subprocess.Popen(
+        command, env=_environment(), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{"):
+                tally.add(json.loads(line))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What stands in a store: manifests, commit objects, leases, notes, records, checkpoints' and reports' JSON."""
 
 import contextlib
+import functools
 import json
 import tempfile
 from collections.abc import Callable
@@ -135,6 +136,7 @@ def _night_note(data: bytes, folder: Path) -> None:
     schedule.begin(store, _nightly(), datetime(2026, 1, 2, 3, tzinfo=UTC), None)
 
 
+@functools.cache
 def _nightly() -> NightlyConfig:
     from fuzz.configurations import NIGHTLY
 

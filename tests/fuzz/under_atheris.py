@@ -1,17 +1,24 @@
-"""One reader under atheris, in a process of its own: `python under_atheris.py READER ARTIFACTS [libFuzzer options]`.
+"""Readers under atheris, one after the other: `python under_atheris.py ARTIFACTS READER=RUNS ... [-- libFuzzer options]`.
 
-What a reader raises is kept in the folder of artifacts, once for each place that raises, and fuzzing goes on. What
-ends the process (a crash in a library, memory, time) libFuzzer keeps there itself.
+Each reader is fuzzed in a process forked for it, since libFuzzer ends its process. Prints a line of JSON for each: how
+often it ran, for how long, and with which exit code.
+
+What a reader raises is kept in the folder of artifacts, once for each place that raises, and fuzzing goes on. What ends the
+process (a crash in a library, memory, time) libFuzzer keeps there itself, with its log.
 """
 
 import json
 import logging
+import os
 import random
+import re
 import signal
 import sys
 import tempfile
+import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -30,6 +37,7 @@ LONGEST = 20_000
 """Bytes of an input, or twice the longest whole file."""
 OWN_MUTATIONS = 0.5
 """Share of inputs that are changed in their structure; the others as libFuzzer thinks best."""
+_RUNS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 
 
 class TooSlowError(Exception):
@@ -67,36 +75,62 @@ def _mutate(data: bytes, max_size: int, seed: int) -> bytes:
     return atheris.Mutate(data, max_size)
 
 
+def fuzz(target: Target, runs: int, artifacts: Path, scratch: Path, options: Sequence[str]) -> None:
+    """Fuzz one reader until libFuzzer has enough; ends the process."""
+    findings = Findings(target, artifacts)
+    folder, corpus = scratch / "files", scratch / "corpus"
+    folder.mkdir()
+    corpus.mkdir()
+    seeds = target.seeds()
+    longest = max(LONGEST, 2 * max(map(len, seeds)))
+    for number, seed in enumerate(seeds):
+        (corpus / f"seed-{number}").write_bytes(seed)
+        execute(target, seed, folder)  # imports and files made once do not count as its time
+    signal.signal(signal.SIGPROF, _too_slow)
+
+    def one(data: bytes) -> None:
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        try:
+            execute(target, data, folder)
+        except BaseException as error:  # panics of Rust are no Exception
+            findings.add(error, data)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+
+    bounds = [f"-runs={runs}", f"-max_len={longest}", f"-artifact_prefix={artifacts}/{target.name}-"]
+    atheris.Setup([sys.argv[0], *bounds, *options, str(corpus)], one, custom_mutator=_mutate)
+    atheris.Fuzz()
+
+
+def in_its_own_process(target: Target, runs: int, artifacts: Path, options: Sequence[str]) -> dict[str, object]:
+    """Fuzz one reader in a fork of this process; what came of it."""
+    log = artifacts / f"{target.name}.log"
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as scratch:
+        child = os.fork()
+        if child == 0:
+            with log.open("wb") as file:
+                os.dup2(file.fileno(), 1)
+                os.dup2(file.fileno(), 2)
+            fuzz(target, runs, artifacts, Path(scratch), options)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    said = log.read_text(encoding="utf-8", errors="replace")
+    found = _RUNS.search(said)
+    if code == 0:
+        log.unlink()
+    executions = int(found[1]) if found else 0
+    return {"reader": target.name, "executions": executions, "seconds": time.monotonic() - started, "code": code}
+
+
 def main() -> None:
-    """Fuzz until libFuzzer has enough; does not return."""
-    name, artifacts, *options = sys.argv[1:]
+    """Fuzz the readers that the command line names."""
+    artifacts, *words = sys.argv[1:]
+    split = words.index("--") if "--" in words else len(words)
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    target = TARGETS[name]
-    findings = Findings(target, Path(artifacts))
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as scratch:
-        folder, corpus = Path(scratch, "files"), Path(scratch, "corpus")
-        folder.mkdir()
-        corpus.mkdir()
-        seeds = target.seeds()
-        longest = max(LONGEST, 2 * max(map(len, seeds)))
-        for number, seed in enumerate(seeds):
-            (corpus / f"seed-{number}").write_bytes(seed)
-            execute(target, seed, folder)  # imports and files made once do not count as its time
-        signal.signal(signal.SIGPROF, _too_slow)
-
-        def one(data: bytes) -> None:
-            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-            try:
-                execute(target, data, folder)
-            except BaseException as error:  # panics of Rust are no Exception
-                findings.add(error, data)
-            finally:
-                signal.setitimer(signal.ITIMER_PROF, 0)
-
-        prefix = f"-artifact_prefix={artifacts}/{name}-"
-        atheris.Setup([sys.argv[0], prefix, f"-max_len={longest}", *options, str(corpus)], one, custom_mutator=_mutate)
-        atheris.Fuzz()
+    for word in words[:split]:
+        name, _, runs = word.partition("=")
+        print(json.dumps(in_its_own_process(TARGETS[name], int(runs), Path(artifacts), words[split + 1 :])), flush=True)
 
 
 if __name__ == "__main__":

@@ -133,14 +133,14 @@ def test_files_that_hold_no_vectors_are_one_line_errors(tmp_path: Path) -> None:
         read_vectors(tmp_path)
     write_vectors(tmp_path, np.ones((40, 30)))
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(DataError, match="cannot be read as vectors") as caught:
+    with pytest.raises(DataError, match="cannot be read as an array") as caught:
         read_vectors(tmp_path)
     assert "\n" not in str(caught.value)
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="cannot be read as vectors"):
+    with pytest.raises(DataError, match="cannot be read as an array"):
         read_vectors(tmp_path)
     path.write_bytes(pickle.dumps([[1.0]]))
-    with pytest.raises(DataError, match="cannot be read as vectors"):
+    with pytest.raises(DataError, match="cannot be read as an array"):
         read_vectors(tmp_path)
     np.save(path, np.ones(3))
     with pytest.raises(DataError, match=r"holds float64 \(3,\)"):
