@@ -26,6 +26,7 @@ from cluster.errors import ConfigError, DataError
 from cluster.fingerprint import file_sha256
 from retrieval.cleaning import is_empty, normalise
 from retrieval.formats.lines import require_file
+from retrieval.formats.record import is_text
 from retrieval.images import content_key
 from retrieval.records import Collection, Group, collection_from_groups
 
@@ -143,6 +144,8 @@ def read_collection(config: Config) -> Collection:
         passage_texts=_normal(collection.passage_texts),
         passage_contexts=None if contexts is None else _normal(contexts),
     )
+    if not is_text("\n".join((*normal.query_ids, *normal.passage_ids))):
+        raise DataError(f"{normal.name}: an id holds half a surrogate pair; write the files as UTF-8")
     images = normal.query_images or [None] * len(normal.query_texts)
     for query_id, text, image in zip(normal.query_ids, normal.query_texts, images, strict=True):
         if is_empty(text) and image is None:

@@ -70,6 +70,8 @@ class Record:
             raise self._wrong_type(key, value, "text or a whole number")
         if not value:
             raise self.error(f"'{key}' is empty; every record needs an id")
+        if not is_text(value):
+            raise self.error(f"'{key}' holds half a surrogate pair, which no file of ours can; write it as UTF-8")
         return value
 
     def whole_number(self, key: str) -> int:
@@ -111,6 +113,15 @@ class Record:
 
     def _wrong_type(self, key: str, value: Any, expected: str) -> DataError:
         return self.error(f"'{key}' is {type_name(value)}, expected {expected}")
+
+
+def is_text(value: str) -> bool:
+    """Whether a string can be written as UTF-8: a JSON file may escape half a surrogate pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def type_name(value: Any) -> str:

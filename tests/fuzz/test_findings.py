@@ -7,6 +7,7 @@ import pytest
 from fuzz.encoders import write_encoder
 from fuzz.stored import NAME, recommit, store_with
 from fuzz.targets import all_targets, execute
+from fuzz.texts import LONG
 
 from cluster.config import parse_yaml
 from cluster.errors import ConfigError, DataError
@@ -27,6 +28,13 @@ JSON_READERS = (
 @pytest.mark.parametrize("deep", [DEEP, b'{"a":' * 100_000], ids=["lists", "objects"])
 def test_deeply_nested_json_is_refused(name: str, deep: bytes, tmp_path: Path) -> None:
     execute(TARGETS[name], deep, tmp_path)  # read or refused, but never a RecursionError
+
+
+@pytest.mark.parametrize("key", ["id", "p", "language"])
+def test_half_a_surrogate_pair_in_an_id_is_refused(key: str, tmp_path: Path) -> None:
+    line = json.dumps(LONG[0] | {key: "a\ud800"}).encode()
+    assert not execute(TARGETS["groups_long"], line, tmp_path)
+    assert execute(TARGETS["groups_long"], json.dumps(LONG[0] | {"query": "a\ud800"}).encode(), tmp_path)  # dropped
 
 
 @pytest.mark.parametrize("stray", ["3", "²", "00000000000x", "0000000000031"])

@@ -1,5 +1,6 @@
 """Jobs on a real Ray head with dashboard and token: the study under an `s3:` root, both ways to submit, ids, exit codes."""
 
+import http.client
 import json
 import os
 import re
@@ -7,10 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from end_to_end.small_job import job_fields
@@ -221,6 +225,72 @@ def test_what_a_cluster_does_not_know_is_said_in_one_line(mixlingual: Run) -> No
 
 def test_nothing_listens_beyond_loopback(head: Head) -> None:
     assert listeners(head.processes()) == {"127.0.0.1"}
+
+
+OPEN = ("/", "/api/gcs_healthz", "/api/local_raylet_healthz")
+"""What a dashboard answers to anybody: the page that asks for the token, and whether it lives."""
+ADDRESSES = (
+    *OPEN,
+    "/api/jobs/",
+    "/api/version",
+    "/api/cluster_status",
+    "/nodes?view=summary",
+    "/logs",
+    "/api/job_agent/jobs/",
+)
+METHODS = (
+    "NodeInfoGcsService/GetAllNodeInfo", "InternalKVGcsService/InternalKVKeys", "NodeManagerService/RequestWorkerLease",
+    "ObjectManagerService/Pull", "ReporterService/GetTraceback", "CoreWorkerService/PushTask",
+)  # fmt: skip
+
+
+def test_no_port_answers_without_the_token(head: Head) -> None:
+    ports = {
+        connection.laddr.port
+        for process in head.processes()
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    by_http = {port: {address: by_get(port, address) for address in ADDRESSES} for port in ports}
+    speaking = {port: answers for port, answers in by_http.items() if answers["/api/version"]}
+    metrics = [port for port, answers in speaking.items() if "ray_" in answers["/api/version"][1]]
+    assert len(metrics) == 1 and len(speaking) >= 4
+    for port, answers in speaking.items():
+        for address, (status, _) in answers.items():
+            assert port in metrics or status in (401, 404) or (status == 200 and address in OPEN), (
+                port,
+                address,
+                status,
+            )
+    said = {(port, method): by_call(port, method, "") for port in ports - speaking.keys() for method in METHODS}
+    with_it = {place: by_call(*place, head.token) for place in said}
+    heard = [place for place, code in with_it.items() if code not in ("UNIMPLEMENTED", "UNAVAILABLE")]
+    assert len({method for _, method in heard}) >= 5, with_it
+    assert {said[place] for place in heard} == {"UNAUTHENTICATED"}
+
+
+def by_get(port: int, address: str) -> tuple[int, str] | None:
+    """Status and beginning of what a port answers to HTTP without a token; None where it speaks something else."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{address}", timeout=20) as response:
+            return response.status, response.read(4000).decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+    except (http.client.HTTPException, OSError):
+        return None
+
+
+def by_call(port: int, method: str, token: str) -> str:
+    """How a port answers a remote call."""
+    import grpc
+
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary(f"/ray.rpc.{method}", request_serializer=bytes, response_deserializer=bytes)
+        try:
+            call(b"", timeout=20, metadata=[("authorization", f"Bearer {token}")] if token else None)
+        except grpc.RpcError as error:
+            return error.code().name
+    return "OK"
 
 
 def joining(head: Head, **more: str) -> subprocess.CompletedProcess[str]:
