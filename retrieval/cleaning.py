@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from cluster.errors import DataError
-from retrieval.formats.record import is_text
 from retrieval.records import Group, Pair
 
 MAX_EXAMPLES = 5
@@ -58,12 +56,7 @@ def clean_group(group: Group, languages: Collection[str] | None, dropped: Droppe
     Args:
         languages: the languages wanted; None for all.
         dropped: takes the account.
-
-    Raises:
-        DataError: an id cannot be written.
     """
-    if not is_text(group.id) or not is_text(group.passage_id):
-        raise DataError(f"group {group.id!r}: its id or passage id holds half a surrogate pair; write it as UTF-8")
     wanted = {code: pair for code, pair in group.pairs.items() if languages is None or code in languages}
     if group.pairs and not wanted:
         return None

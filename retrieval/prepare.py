@@ -31,6 +31,7 @@ from retrieval.datasets import (
     plain_without_path,
     read_groups,
 )
+from retrieval.formats.record import is_text
 from retrieval.groups import GROUPS_FILE, VERSION
 from retrieval.images import IMAGE
 from retrieval.languages import Languages
@@ -136,7 +137,7 @@ def _take_in(config: PrepareConfig, spool: Spool, dropped: Dropped) -> Intake:
     for source in config.sources:
         label = dataset_label(source)
         for group in progress(read_groups(source), f"reading {label}", unit="groups"):
-            _check_id(group, label)
+            check_id(group, label)
             present |= group.pairs.keys()
             cleaned = clean_group(group, config.languages, dropped)
             if cleaned is None:
@@ -160,11 +161,14 @@ def _check_languages(wanted: Sequence[str] | None, present: set[str]) -> None:
         raise DataError(f"prepare: no source has language '{missing[0]}'; they have {', '.join(sorted(present))}")
 
 
-def _check_id(group: Group, label: str) -> None:
-    try:
-        f"{group.id}{group.passage_id}".encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{label}: id {group.id!a} holds half a surrogate pair; ids must be valid text") from None
+def check_id(group: Group, label: str) -> None:
+    """Refuse a group whose ids no file can hold.
+
+    Raises:
+        DataError: an id is no text.
+    """
+    if not is_text(f"{group.id}{group.passage_id}"):
+        raise DataError(f"{label}: id {group.id!a} holds half a surrogate pair; ids must be valid text")
 
 
 def _write(config: PrepareConfig, folder: Path, arrangement: Arrangement, spool: Spool, dropped: Dropped) -> None:

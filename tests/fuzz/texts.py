@@ -16,6 +16,7 @@ from retrieval.formats.numbered import NumberedTexts
 from retrieval.formats.record import Record
 from retrieval.formats.squad import read_squad
 from retrieval.preparation.intake import Intake, Spool
+from retrieval.prepare import check_id
 from retrieval.records import Group
 
 LONG = [
@@ -56,6 +57,7 @@ def take_in(groups: Iterable[Group], folder: Path, label: str = "fuzz") -> None:
     intake = Intake(spool, seed=0)
     try:
         for group in groups:
+            check_id(group, label)
             cleaned = clean_group(group, None, dropped)
             if cleaned is not None:
                 intake.add(cleaned, label)

@@ -373,7 +373,7 @@ def test_inputs_that_cannot_be_used_are_refused_and_leave_nothing(tmp_path: Path
     for config, said in [
         (config_of(good, cut), "cut.jsonl: line 3: not valid JSON"),
         (config_of(good, {**good, "path": tmp_path / "gone.jsonl"}), "gone.jsonl: no such file"),
-        (config_of(good, odd), "odd: id 'odd/\\ud800' holds half a surrogate pair"),
+        (config_of(good, odd), "odd.jsonl: line 1: 'id' holds half a surrogate pair"),
         (config_of(good, good), "two groups have the id set/0; name each data set and split once"),
         (config_of(good, languages=["en", "fr"]), "no source has language 'fr'; they have en"),
         (config_of(good, xquad_r()), "xquad_r: is for evaluation only"),
