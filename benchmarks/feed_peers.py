@@ -8,6 +8,7 @@ Both give padded tensors. Each is tried with and without worker processes, and i
 """
 
 import contextlib
+import functools
 import importlib.util
 import sys
 import types
@@ -69,6 +70,7 @@ def streaming_there() -> bool:
     return importlib.util.find_spec("streaming") is not None
 
 
+@functools.cache
 def _streaming() -> Any:
     """mosaicml-streaming without its image data sets, which need a torchvision that belongs to our torch."""
     spec = importlib.util.find_spec("streaming")
@@ -110,11 +112,10 @@ def streaming_loader(
     base = _streaming()
     streams = []
     for number, pairs in enumerate(data):
-        folder = scratch / f"stream-{number:03d}"
-        if not folder.exists():
-            with base.MDSWriter(out=str(folder), columns={"query": "str", "passage": "str"}) as out:
-                for row in range(len(pairs)):
-                    out.write(pairs[row])
+        folder = scratch / f"streams-{workers}" / f"{number:03d}"  # no two data sets may read from one folder
+        with base.MDSWriter(out=str(folder), columns={"query": "str", "passage": "str"}) as out:
+            for row in range(len(pairs)):
+                out.write(pairs[row])
         streams.append(base.Stream(local=str(folder), repeat=1))
     dataset = base.StreamingDataset(
         streams=streams, batch_size=batch, shuffle=True, batching_method="per_stream", num_canonical_nodes=1

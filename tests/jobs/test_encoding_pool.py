@@ -22,6 +22,7 @@ from cluster.config import build_config, load_config, with_overrides
 from cluster.errors import DataError
 from cluster.ray_runtime import RayConfig, ray_cluster
 from cluster.storage import ResultSet, open_result_set
+from jobs import encoding_pool
 from jobs.config import EvaluationConfig, RunConfig
 from jobs.encoding import PASSAGES, read_collection_vectors
 from jobs.encoding_pool import EncodingJob, Shard, ShardEncoder
@@ -123,7 +124,9 @@ def test_an_index_reads_the_parts_and_refuses_a_damaged_one(here: Any, spread: t
     path.write_bytes(data)
 
 
-def test_a_killed_command_goes_on_with_the_shards_that_are_missing(here: Any, tmp_path: Path) -> None:
+def test_a_killed_command_goes_on_with_the_shards_that_are_missing(
+    here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = write_job(tmp_path)
     overrides = ["encoding.workers=1", "encoding.min_rows=0", "encoding.shard_rows=2"]
     command = [sys.executable, "-m", "jobs.cli", "encode", "--config", str(job), "--arm", "untrained", *overrides]
@@ -140,10 +143,16 @@ def test_a_killed_command_goes_on_with_the_shards_that_are_missing(here: Any, tm
         time.sleep(0.1)
     before = encoded(tmp_path / "root")
     assert 2 <= len(before) < 60, "it was killed on the way"
+    given_out, real = [], encoding_pool._encoded
+    monkeypatch.setattr(
+        encoding_pool, "_encoded", lambda job, missing, config: given_out.extend(missing) or real(job, missing, config)
+    )
     vectors = Stages(load_config(RunConfig, job, overrides)).vectors("untrained", "test")
     assert same_as(read_collection_vectors(vectors.folder, vectors.root), here)
     after = encoded(tmp_path / "root")
     assert before.items() <= after.items() and len(after) == 60
+    passages = [number for number in given_out if number < 60]  # those of queries come after them
+    assert len(passages) == 60 - len(before) and len(given_out) - len(passages) <= 60
 
 
 def encoded(root: Path) -> dict[str, int]:
