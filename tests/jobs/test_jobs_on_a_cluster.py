@@ -157,7 +157,14 @@ def test_a_client_comes_and_goes_and_the_job_goes_on(mixlingual: Run, head: Head
     words = ["submit", "--name", "long", "--", "python", "-c", "import time; print('here'); time.sleep(600)"]
     command = [sys.executable, "-m", "jobs.cli", *words]
     with subprocess.Popen(
-        command, cwd=checkout, env=environment_of(head), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=checkout,
+        env=environment_of(head),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has them, and so their children, ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as client:
         try:
             assert client.stdout is not None
