@@ -39,10 +39,10 @@ quickstart: $(INSTALLED)  ## the main job on the embedded data set: train three 
 test: $(INSTALLED)  ## everything that needs no GPU; starts real Ray clusters and worker processes
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not long and not studies'
 
-test-long: $(INSTALLED)  ## what takes minutes: a host that is lost, a gibibyte through S3 servers
+test-long: $(INSTALLED)  ## what takes minutes: a host that is lost, a gibibyte through S3 servers, studies of mixes
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m long
 
-test-studies: $(INSTALLED)  ## whole small studies: schedulers, searches, populations, failing trials
+test-studies: $(INSTALLED)  ## the quick start submitted to a cluster in both ways, whole
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m studies
 
 test-fast: $(INSTALLED)  ## without the tests that start clusters or worker processes

@@ -94,7 +94,7 @@ def test_a_study_that_is_over_does_nothing(killed_and_extended: tuple[Path, Stud
     assert again.seconds < 60
 
 
-@pytest.mark.studies
+@pytest.mark.long
 def test_asha_stops_trials_and_says_so(killed_and_extended: tuple[Path, StudyResult], cluster: None) -> None:
     root, earlier = killed_and_extended
     asha = {"scheduler": "asha", "measure": "mean.mAP", "grace_steps": 4}
@@ -116,7 +116,7 @@ def test_asha_stops_trials_and_says_so(killed_and_extended: tuple[Path, StudyRes
     assert again.result_set.name == done.result_set.name
 
 
-@pytest.mark.studies
+@pytest.mark.long
 def test_a_search_gives_the_same_suggestions_at_any_pace(tmp_path: Path, cluster: None) -> None:
     search = {"suggestions": 5, "batch": 2, "denominator": 4, "objectives": ["mono.mAP", "cross.mAP"], "confirm": 1}
     done = [
@@ -129,7 +129,7 @@ def test_a_search_gives_the_same_suggestions_at_any_pace(tmp_path: Path, cluster
     assert len(done[0].entries) in range(2 * 2 + 4, 2 * 2 + 5 + 1 + 1) and len(both_seeds) >= 2
 
 
-@pytest.mark.studies
+@pytest.mark.long
 def test_a_member_of_a_population_is_a_run_with_its_mix(tmp_path: Path, cluster: None) -> None:
     population = {"scheduler": "population", "measure": "mean.mAP", "interval": 4, "shift": 0.25, "quantile": 0.5}
     study = small_study(mixes=[GRID], scheduler=population, concurrency=2)
@@ -154,7 +154,7 @@ def _encoder(root: Path, trial: str) -> str:
     return str(open_result_set(open_store(root), f"trials/{trial}").about["encoder"])
 
 
-@pytest.mark.studies
+@pytest.mark.long
 def test_a_failing_trial_ends_the_study_or_is_left_out(tmp_path: Path, cluster: None) -> None:
     """A rate that blows the weights up: its loss is not finite."""
     rates: dict[str, Any] = {"training.engine.learning_rate": [1e-3, 1e30]}
