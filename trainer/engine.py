@@ -21,13 +21,15 @@ import torch
 
 from cluster.errors import WorkError
 from cluster.logs import get_logger
+from retrieval.encoder.packed import MAX_TOKENS
 from trainer.batch import LocalBatch, is_image
 from trainer.engine_config import EngineConfig
 from trainer.loss import LossConfig
 from trainer.loss.gather import largest_over_ranks
 from trainer.loss.global_loss import GlobalLoss, global_loss
 from trainer.loss.gradcache import VectorPass
-from trainer.micro_batches import cut_by_budget, cut_by_count, cut_evenly, pad
+from trainer.micro_batch_encoder import MicroBatch, MicroBatchEncoder
+from trainer.micro_batches import cut_by_budget, cut_by_count, cut_evenly
 from trainer.optimizer import adamw
 from trainer.ranks import default_device, rank, world_size
 from trainer.shards import Shards
@@ -57,20 +59,6 @@ def _import_deepspeed() -> Any:
 
 
 deepspeed = _import_deepspeed()
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """What goes through a tower at once."""
-
-    inputs: tuple[torch.Tensor, ...]
-    """Ids (N, L) and mask (N, L); or pixels (N, H, W, 3)."""
-
-    seed: int
-    """Of its dropout."""
-
-    kept: int
-    """Vectors that are wanted: the first ones, none of a blank image."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +107,7 @@ class Engine:
             DataError: `state` does not fit the encoder.
         """
         self.device = default_device()
-        self.config, self.loss_config, self.seed, self.pad_id = config, loss, seed, pad_id
+        self.config, self.loss_config, self.seed = config, loss, seed
         self.skipped_steps = 0
         """Steps left out by this engine because something was not finite."""
         if self.device.type == "cuda":
@@ -131,7 +119,7 @@ class Engine:
         self._tokens_per_image: int = 0 if tower is None else tower.tokens_per_image
         self._towers = (True,) if tower is None else (True, False)
         """Whether for texts, of each tower."""
-        module = _MicroBatchEncoder(encoder.to(self.device, torch.float32))
+        module = MicroBatchEncoder(encoder.to(self.device, torch.float32), pad_id, config, self.device)
         optimizer = adamw(module, config, self.device)
         os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed refuses to start without
         self._engine, *_ = deepspeed.initialize(
@@ -184,9 +172,11 @@ class Engine:
 
         Args:
             inputs: N >= 1 token lists or images.
-            max_tokens: padded tokens encoded at once; an image is as many as its patches.
+            max_tokens: padded tokens encoded at once, at most; an image is as many as its patches.
         """
         self._engine.eval()
+        if self.device.type == "cpu":
+            max_tokens = min(max_tokens, MAX_TOKENS)
         length = np.array([self._tokens_per_image if is_image(one) else len(one) for one in inputs])
         images = np.array([is_image(one) for one in inputs])
         parts, order = [], []
@@ -227,16 +217,11 @@ class Engine:
         return of_texts, [images[rows] for rows in cut_evenly(len(images), image_count)] if image_count else []
 
     def _micro_batch(self, inputs: Sequence[np.ndarray], step: int, number: int, texts: bool) -> MicroBatch:
-        """Texts or images as tensors; for none of them, one to go through in their place and to be forgotten."""
+        """Texts or images; for none of them, one to go through in their place and to be forgotten."""
         seed = int(np.random.SeedSequence([self.seed, step, rank(), number]).generate_state(1, np.uint64)[0])
-        arrays: tuple[np.ndarray, ...]
-        if texts:
-            arrays = pad(inputs or [np.zeros(1, dtype=np.int64)], self.pad_id)
-        else:
-            assert self._blank is not None, "images for an encoder without a tower for them"
-            arrays = (np.stack(inputs or [self._blank]),)
-        tensors = tuple(torch.from_numpy(array).to(self.device) for array in arrays)
-        return MicroBatch(tensors, seed, kept=len(inputs))
+        blank = np.zeros(1, dtype=np.int64) if texts else self._blank
+        assert blank is not None, "images for an encoder without a tower for them"
+        return MicroBatch(inputs or [blank], texts, seed, kept=len(inputs))
 
     def _backward(self, surrogate: torch.Tensor, last: bool) -> None:
         # DeepSpeed reduces (stages 0 and 1) or finishes (2 and 3) gradients in the backward it knows to be the last of
@@ -278,22 +263,6 @@ class Engine:
         nothing = self._engine([self._micro_batch([], 0, 0, texts) for texts in self._towers]).sum()
         self._backward(nothing, last=True)
         self._update()
-
-
-class _MicroBatchEncoder(torch.nn.Module):
-    """Encodes several micro batches in one forward call: one graph for DeepSpeed, one dropout seed for each."""
-
-    def __init__(self, encoder: torch.nn.Module) -> None:
-        super().__init__()
-        self.encoder: Any = encoder
-
-    def forward(self, micro_batches: Sequence[MicroBatch]) -> torch.Tensor:
-        vectors = []
-        for one in micro_batches:
-            torch.manual_seed(one.seed)
-            tower = self.encoder if len(one.inputs) == 2 else self.encoder.image
-            vectors.append(tower(*one.inputs)[: one.kept])
-        return torch.cat(vectors)
 
 
 def _deepspeed_config(config: EngineConfig, num_weights: int) -> dict[str, Any]:

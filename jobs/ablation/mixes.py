@@ -5,7 +5,7 @@ from fractions import Fraction
 from math import comb
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from cluster.config import Config, Share
 from jobs.ablation import designs
@@ -15,18 +15,21 @@ from trainer.mixing.ratios import MAX_DENOMINATOR, Kind, Knot, Mix
 MOST_MIXES = 10_000
 
 
+def _two_or_more(kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+    if len(kinds) < 2 or len(set(kinds)) < len(kinds):
+        raise ValueError(f"needs two kinds or more, each once; found {', '.join(kinds) or 'none'}")
+    return kinds
+
+
+MixedKinds = Annotated[tuple[Kind, ...], AfterValidator(_two_or_more)]
+"""Kinds of batches to mix."""
+
+
 class _Design(Config):
     """A set of mixes of chosen kinds."""
 
-    kinds: tuple[Kind, ...] = ("mono", "cross", "multi")
+    kinds: MixedKinds = ("mono", "cross", "multi")
     """Kinds of batches that are mixed; the others have no share."""
-
-    @field_validator("kinds")
-    @classmethod
-    def _two_or_more(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
-        if len(kinds) < 2 or len(set(kinds)) < len(kinds):
-            raise ValueError(f"needs two kinds or more, each once; found {', '.join(kinds) or 'none'}")
-        return kinds
 
     def _mixes(self, points: Iterable[Point]) -> list[Mix]:
         return [(Knot.model_validate(dict(zip(self.kinds, point, strict=True))),) for point in points]

@@ -3,10 +3,11 @@
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from cluster.config import Config, Share
-from trainer.mixing.ratios import MAX_DENOMINATOR, Kind
+from jobs.ablation.mixes import MixedKinds
+from trainer.mixing.ratios import MAX_DENOMINATOR
 
 RANK_DISTANCE = "rank_distance"
 _SETTINGS = ("mono", "cross", "multi")
@@ -91,7 +92,7 @@ class SearchConfig(Config):
     """How many mixes."""
     objectives: tuple[ValidationMeasure, ...] = Field(default=("multi.mAP",), min_length=1)
     """What is to be made best, on the validation data; with several, their Pareto front is looked for."""
-    kinds: tuple[Kind, ...] = ("mono", "cross", "multi")
+    kinds: MixedKinds = ("mono", "cross", "multi")
     """Kinds of batches that are mixed."""
     denominator: int = Field(default=20, ge=1, le=MAX_DENOMINATOR)
     """Shares are multiples of 1 / denominator."""
@@ -101,13 +102,6 @@ class SearchConfig(Config):
     """The best so many suggestions are trained with the other seeds too."""
     seed: int = Field(default=0, ge=0)
     """Of the sampler."""
-
-    @field_validator("kinds")
-    @classmethod
-    def _two_or_more(cls, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
-        if len(kinds) < 2 or len(set(kinds)) < len(kinds):
-            raise ValueError(f"needs two kinds or more, each once; found {', '.join(kinds) or 'none'}")
-        return kinds
 
     @model_validator(mode="after")
     def _enough_mixes(self) -> Self:

@@ -1,9 +1,11 @@
-"""Texts packed one behind another, without padding, through a transformer's own weights: encoding on CPUs.
+"""Texts packed one behind another, without padding, through a transformer's own weights: encoding and training on CPUs.
 
-Written out for the layers that BERT and RoBERTa share (LaBSE and XLM-R have them); other models are encoded by their
-own forward. The vectors are those of the model's own forward but for rounding. What it saves beside the padding: oneDNN
-multiplies matrices faster than torch's `linear`, which copies the bias first, and applies the GELU on the way; and no
-tensor leaves the processor's cache, or is new memory from the system, as those of large batches are.
+Written out for the layers that BERT and RoBERTa share (LaBSE and XLM-R have them); other models go through their own
+forward. The vectors, and the gradients, are those of the model's own forward but for rounding; dropout has the same
+probabilities and other draws. What it saves beside the padding: without gradients oneDNN multiplies matrices faster
+than torch's `linear`, which copies the bias first, and applies the GELU on the way; no tensor leaves the processor's
+cache, or is new memory from the system, as those of large batches are; and dropout (`retrieval/encoder/dropout.py`)
+costs a fraction.
 
 Shape letters: T tokens of all texts of a batch, n texts of one length, L that length, H heads, h width of a head,
 D width of a token's state.
@@ -18,6 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from retrieval.encoder.dropout import drop
 from retrieval.encoder.dual import DualEncoder
 from retrieval.encoder.pooling import pool
 
@@ -35,7 +38,6 @@ _LONG = 256
 class _Run(NamedTuple):
     """Texts of one length, side by side."""
 
-    tokens: slice
     texts: int
     length: int
 
@@ -45,7 +47,7 @@ class _Linear:
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, dtype: torch.dtype, gelu: bool = False) -> None:
         self.weight, self.bias, self.gelu = weight.to(dtype), bias.to(dtype), gelu
-        self._fused = _fused_linear()
+        self._fused = None if torch.is_grad_enabled() else _fused_linear()  # it has no derivative
 
     def __call__(self, state_TD: torch.Tensor) -> torch.Tensor:
         state_TD = state_TD.to(self.weight.dtype)
@@ -59,8 +61,11 @@ class _Linear:
 class _Layer:
     """One layer of the transformer. Sums along its residual path stay in float32."""
 
-    def __init__(self, layer: Any, dtype: torch.dtype) -> None:
+    def __init__(self, layer: Any, dtype: torch.dtype, training: bool) -> None:
         attention = layer.attention.self
+        self.attention_dropout: float = attention.dropout.p if training else 0.0
+        self.merge_dropout: float = layer.attention.output.dropout.p if training else 0.0
+        self.down_dropout: float = layer.output.dropout.p if training else 0.0
         self.heads: int = attention.num_attention_heads
         parts = [attention.query, attention.key, attention.value]
         weights, biases = [part.weight for part in parts], [part.bias for part in parts]
@@ -74,34 +79,35 @@ class _Layer:
         self.down_norm: nn.LayerNorm = layer.output.LayerNorm
 
     def __call__(self, state_TD: torch.Tensor, runs: Sequence[_Run]) -> torch.Tensor:
-        state_TD = self.merge_norm(self.merge(self._attend(state_TD, runs)) + state_TD)
-        return self.down_norm(self.down(self.up(state_TD)) + state_TD)
+        state_TD = self.merge_norm(drop(self.merge(self._attend(state_TD, runs)), self.merge_dropout) + state_TD)
+        return self.down_norm(drop(self.down(self.up(state_TD)), self.down_dropout) + state_TD)
 
     def _attend(self, state_TD: torch.Tensor, runs: Sequence[_Run]) -> torch.Tensor:
-        projected_T3Hh = self.project(state_TD).view(len(state_TD), 3, self.heads, -1)
-        attended_THh = torch.empty_like(projected_T3Hh[:, 0])
-        for run in runs:
-            of_run = projected_T3Hh[run.tokens].view(run.texts, run.length, 3, self.heads, -1)
-            into_nHLh = attended_THh[run.tokens].view(run.texts, run.length, self.heads, -1).transpose(1, 2)
-            into_nHLh.copy_(_attention(of_run.permute(2, 0, 3, 1, 4)))
-        return attended_THh.flatten(1)
+        projected_TD = self.project(state_TD)
+        attended = [
+            _attention(part_TD.view(run.texts, run.length, 3, self.heads, -1), self.attention_dropout)
+            for run, part_TD in zip(runs, projected_TD.split([run.texts * run.length for run in runs]), strict=True)
+        ]
+        return torch.cat(attended)
 
 
-class PackedEncoder(nn.Module):
-    """Token ids in, unit vectors out, as `DualEncoder`, for texts packed without padding. Evaluation only."""
+class PackedEncoder:
+    """Token ids in, unit vectors out, as `DualEncoder`, for texts packed without padding."""
 
     def __init__(self, encoder: DualEncoder, dtype: torch.dtype) -> None:
-        """
+        """Lay out the weights. With gradients enabled, those of what this makes reach the encoder's weights.
+
         Args:
-            encoder: one for which `is_packable` holds. Its weights as they are now are used from here on.
+            encoder: one for which `is_packable` holds. Its weights as they are now are used from here on, and dropout
+                if it is being trained.
             dtype: of matrix products, float32 or bfloat16.
         """
-        super().__init__()
-        self._encoder = [encoder]  # not registered: this is no part of it, nor is it of this
+        self._encoder = encoder
         self._embeddings: Any = encoder.backbone.embeddings
-        self._layers = [_Layer(layer, dtype) for layer in encoder.backbone.encoder.layer]
+        self._dropout: float = self._embeddings.dropout.p if encoder.training else 0.0
+        self._layers = [_Layer(layer, dtype, encoder.training) for layer in encoder.backbone.encoder.layer]
 
-    def forward(self, ids: Sequence[np.ndarray]) -> torch.Tensor:
+    def __call__(self, ids: Sequence[np.ndarray]) -> torch.Tensor:
         """Vectors of texts.
 
         Args:
@@ -110,17 +116,22 @@ class PackedEncoder(nn.Module):
         Returns:
             float32 (N, D), each of length 1.
         """
-        encoder = self._encoder[0]
         runs = _runs([len(text) for text in ids])
-        inputs = {"input_ids": np.concatenate(ids), "position_ids": np.concatenate([self._positions(i) for i in ids])}
-        state_TD = self._embeddings(**{name: torch.from_numpy(one)[None] for name, one in inputs.items()})[0]
+        state_TD = self._embed(ids)
         for layer in self._layers:
             state_TD = layer(state_TD, runs)
         pooled = []
-        for run in runs:
-            state_nLD = state_TD[run.tokens].view(run.texts, run.length, -1)
-            pooled.append(pool(state_nLD, torch.ones(state_nLD.shape[:2], dtype=torch.int64), encoder.pooling))
-        return encoder.head(torch.cat(pooled))
+        for run, part_TD in zip(runs, state_TD.split([run.texts * run.length for run in runs]), strict=True):
+            state_nLD = part_TD.view(run.texts, run.length, -1)
+            pooled.append(pool(state_nLD, torch.ones(state_nLD.shape[:2], dtype=torch.int64), self._encoder.pooling))
+        return self._encoder.head(torch.cat(pooled))
+
+    def _embed(self, ids: Sequence[np.ndarray]) -> torch.Tensor:
+        parts = self._embeddings
+        id_T = torch.from_numpy(np.concatenate(ids))
+        position_T = torch.from_numpy(np.concatenate([self._positions(text) for text in ids]))
+        state_TD = parts.word_embeddings(id_T) + parts.token_type_embeddings.weight[0]
+        return drop(parts.LayerNorm(state_TD + parts.position_embeddings(position_T)), self._dropout)
 
     def _positions(self, ids: np.ndarray) -> np.ndarray:
         padding = getattr(self._embeddings, "padding_idx", None)
@@ -131,8 +142,10 @@ class PackedEncoder(nn.Module):
         return np.cumsum(real) * real + padding
 
 
-def is_packable(encoder: DualEncoder) -> bool:
+def is_packable(encoder: nn.Module) -> bool:
     """Whether `PackedEncoder` knows the layers of an encoder, and can get at its weights."""
+    if not isinstance(encoder, DualEncoder):
+        return False
     backbone = encoder.backbone
     kind = type(backbone)
     if kind.__name__ not in _KNOWN or not kind.__module__.startswith("transformers."):
@@ -161,21 +174,19 @@ def _of(linear: nn.Linear, dtype: torch.dtype, gelu: bool = False) -> _Linear:
 
 
 def _runs(lengths: Sequence[int]) -> list[_Run]:
-    runs, start = [], 0
-    for length, texts in itertools.groupby(lengths):
-        count = len(list(texts))
-        runs.append(_Run(slice(start, start + count * length), count, length))
-        start += count * length
-    return runs
+    return [_Run(len(list(texts)), length) for length, texts in itertools.groupby(lengths)]
 
 
-def _attention(projected_3nHLh: torch.Tensor) -> torch.Tensor:
-    """softmax(q k^T) v of texts of one length, the factor already in q; (n, H, L, h)."""
-    texts, heads, length, width = projected_3nHLh.shape[1:]
-    if length >= _LONG or projected_3nHLh.dtype == torch.float32:
+def _attention(projected_nL3Hh: torch.Tensor, dropout: float) -> torch.Tensor:
+    """softmax(q k^T) v of texts of one length, the factor already in q; (n L, H h)."""
+    texts, length, _, heads, width = projected_nL3Hh.shape
+    projected_3nHLh = projected_nL3Hh.permute(2, 0, 3, 1, 4)
+    if length >= _LONG or projected_nL3Hh.dtype == torch.float32:
         query, key, value = projected_3nHLh
-        return functional.scaled_dot_product_attention(query, key, value, scale=1.0)
-    query, key, value = projected_3nHLh.reshape(3, texts * heads, length, width)
-    # In float32 the softmax is not only more exact than in bfloat16 but, on CPUs, faster.
-    weight = torch.softmax(torch.bmm(query, key.transpose(1, 2)).float(), -1).to(value.dtype)
-    return torch.bmm(weight, value).view(texts, heads, length, width)
+        attended_nHLh = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=1.0)
+    else:
+        query, key, value = projected_3nHLh.reshape(3, texts * heads, length, width).unbind()
+        # In float32 the softmax is not only more exact than in bfloat16 but, on CPUs, faster.
+        weight = torch.softmax(torch.bmm(query, key.transpose(1, 2)).float(), -1).to(value.dtype)
+        attended_nHLh = torch.bmm(drop(weight, dropout), value).view(texts, heads, length, width)
+    return attended_nHLh.transpose(1, 2).reshape(texts * length, heads * width)

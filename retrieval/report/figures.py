@@ -166,7 +166,8 @@ def heat_map(name: str, title: str, description: str, matrix: HeatMap) -> Figure
     widest = max(columns(_code(one)) for one in matrix.columns) * size * 0.66
     rotation, top = (90, 34 + widest) if widest > cell else (0, 46)
     inner_width, inner_height = cell * num_columns + gap, cell * num_rows
-    width, height = max(left + inner_width + 2, 170), top + inner_height + 4
+    # A title in bold takes about 7.4 points a letter.
+    width, height = max(left + inner_width + 2, 6 + 7.4 * columns(label(title, 52))), top + inner_height + 4
     canvas, axes = blank_axes(width, height, left, top, inner_width, inner_height, title)
     edges = [place * cell + gap * (place >= num_columns - matrix.set_apart) for place in range(num_columns)]
     shade, scale = matplotlib.colormaps[matrix.palette], Normalize(matrix.low, max(matrix.high, matrix.low + 1e-9))

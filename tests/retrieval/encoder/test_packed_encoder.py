@@ -64,6 +64,51 @@ def test_packed_equals_the_models_own_forward(kind: str, pooling: PoolingName) -
     assert (half.numpy() * expected).sum(1).min() >= 0.999  # weights this far from trained ones amplify rounding
 
 
+def gradients(encoder: DualEncoder, vectors: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Of a sum that weighs every number of every vector otherwise."""
+    encoder.zero_grad()
+    (vectors * torch.sin(torch.arange(vectors.numel()).view(vectors.shape) + 1.0)).sum().backward()
+    return {name: weight.grad for name, weight in encoder.named_parameters() if weight.grad is not None}
+
+
+@pytest.mark.parametrize("kind", ["XLMRoberta", "Roberta", "Camembert", "Bert"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "last"])
+def test_packed_gradients_are_those_of_the_models_own_forward(kind: str, pooling: PoolingName) -> None:
+    encoder = encoder_of(kind, pooling, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
+    texts = texts_of([300, 40, 40, 17, 9, 1])
+    own = [encoder(ids, torch.ones_like(ids)) for ids in (torch.from_numpy(text)[None] for text in texts)]
+    expected = {name: gradient.clone() for name, gradient in gradients(encoder, torch.cat(own)).items()}
+    assert len(expected) > 40
+    for dtype, tolerance in ((torch.float32, 1e-4), (torch.bfloat16, 0.25)):
+        found = gradients(encoder, PackedEncoder(encoder, dtype)(texts))
+        assert found.keys() == expected.keys()
+        for name, gradient in expected.items():
+            scale = max(float(gradient.norm()), 1e-2 * max(float(other.norm()) for other in expected.values()))
+            assert float((found[name] - gradient).norm()) <= tolerance * scale, name
+
+
+@pytest.mark.parametrize(
+    "of", [lambda m: m.embeddings, lambda m: m.encoder.layer[1].attention.self,
+           lambda m: m.encoder.layer[1].attention.output, lambda m: m.encoder.layer[1].output],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_acts_where_the_model_has_it_and_only_in_training(of: Callable[[Any], Any], dtype: torch.dtype) -> None:
+    encoder = encoder_of("XLMRoberta", hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    texts = texts_of([40, 40, 9])
+
+    def vectors(training: bool, seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return PackedEncoder(encoder.train(training), dtype)(texts).detach()
+
+    still = vectors(training=True, seed=0)
+    of(encoder.backbone).dropout.p = 0.5
+    assert torch.equal(vectors(training=False, seed=0), still)
+    dropped = vectors(training=True, seed=0)
+    assert float((dropped - still).norm(dim=1).min()) > 1e-2
+    assert torch.equal(vectors(training=True, seed=0), dropped)
+    assert not torch.equal(vectors(training=True, seed=1), dropped)
+
+
 def test_without_onednns_operation_the_vectors_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, texts = encoder_of("XLMRoberta"), texts_of([40, 40, 9])
     with torch.no_grad():
