@@ -78,8 +78,8 @@ audit: $(TOOLS)/.installed  ## known vulnerabilities of the pinned versions; nee
 sbom: $(INSTALLED) $(TOOLS)/.installed  ## sbom.json: what is installed, in CycloneDX's form
 	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-file sbom.json
 
-bench: $(INSTALLED)
-	$(BIN)/python benchmarks/xquad_settings.py
+bench: $(INSTALLED)  ## is anything slower than it was? short runs beside benchmarks/reference.json
+	$(BIN)/python benchmarks/regression.py
 
 clean:
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -15,7 +15,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from retrieval.encoder.config import EncoderConfig, FreshConfig
 from retrieval.encoder.folder import build_encoder, save_encoder
 
 SHAPE = FreshConfig(layers=4, hidden=256, heads=4, intermediate=1024, vocabulary=16_000)
+PRECISIONS: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
 BATCH_SIZES = (32, 64, 128)
 TRIED = 2_000
 """Texts on which the peer's batch size is chosen."""
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/xquad-r"))
     parser.add_argument("--part", type=int, default=1, help="every n-th text only")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-peers", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     collection = read_collection(XquadRConfig(path=options.data))
@@ -46,29 +48,33 @@ def main() -> None:
         fresh=SHAPE, max_query_tokens=128, max_passage_tokens=128, query_prefix="", passage_prefix=""
     )
     encoder, tokens = build_encoder(config, every)
-    with tempfile.TemporaryDirectory() as folder:
-        save_encoder(Path(folder), encoder, tokens)
-        peers, chosen = _peers(Path(folder), every[:: max(len(every) // TRIED, 1)], texts)
+    peers: dict[str, _Encode] = {}
+    chosen: dict[str, int] = {}
+    if not options.no_peers:
+        with tempfile.TemporaryDirectory() as folder:
+            save_encoder(Path(folder), encoder, tokens)
+            peers, chosen = _peers(Path(folder), every[:: max(len(every) // TRIED, 1)], texts)
     ours = {
         f"mixlingual {precision}": partial(encode_texts, encoder, tokens, texts, "passage", precision=precision)
-        for precision in ("fp32", "bf16")
+        for precision in PRECISIONS
     }
     found = in_turns(options.rounds, {**ours, **peers})
     rates = {name: len(texts) / value for name, value in medians(found).items()}
-    best = max(rate for name, rate in rates.items() if name in peers)
+    best = max((rate for name, rate in rates.items() if name in peers), default=float("nan"))
     limits = _limits([len(ids) for ids in tokens.encode(texts, "passage")], len(texts))
     print(f"{len(texts):,} texts; batch sizes of the peer: {chosen}")
     for name, rate in rates.items():
         print(f"{name:<32}{rate:9.0f} texts/s  {rate / best:5.2f} of the peer's best")
     for name, rate in limits.items():
         print(f"{'matrix products alone, ' + name:<32}{rate:9.0f} texts/s")
-    sample = every[:: max(len(every) // 500, 1)]
-    exact = peers["sentence-transformers fp32"].of(sample)
-    cosines = {
-        precision: float((encode_texts(encoder, tokens, sample, "passage", precision=precision) * exact).sum(1).min())
-        for precision in ("fp32", "bf16")
-    }
-    print(f"smallest cosine to the peer's fp32 vectors, {len(sample)} texts: {cosines}")
+    cosines: dict[str, float] = {}
+    if peers:
+        sample = every[:: max(len(every) // 500, 1)]
+        exact = peers["sentence-transformers fp32"].of(sample)
+        for precision in PRECISIONS:
+            vectors = encode_texts(encoder, tokens, sample, "passage", precision=precision)
+            cosines[precision] = float((vectors * exact).sum(1).min())
+        print(f"smallest cosine to the peer's fp32 vectors, {len(sample)} texts: {cosines}")
     line(
         "texts a second, beside sentence-transformers",
         texts=len(texts),

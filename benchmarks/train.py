@@ -39,21 +39,23 @@ PEERS = {"sentence-transformers fp32": False, "sentence-transformers bf16": True
 def main() -> None:
     options = _options()
     logging.disable(logging.WARNING)
-    rates: dict[str, list[float]] = {name: [] for name in (*OURS, *PEERS)}
+    peers = {} if options.no_peers else PEERS
+    rates: dict[str, list[float]] = {name: [] for name in (*OURS, *peers)}
     waits: list[float] = []
     with tempfile.TemporaryDirectory() as root, ray_cluster(RayConfig(), cpus_needed=4):
         stages = Stages(_config(options, "bf16", 1, 0), root)
-        pairs, start = _pairs(stages), stages.start.folder / ENCODER_FOLDER
+        start = stages.start.folder / ENCODER_FOLDER
+        pairs = {} if options.no_peers else _pairs(stages)
         for turn in range(options.rounds):
             for name, precision in OURS.items():
                 steps = _ours(_config(options, precision, options.steps, turn), root)
                 rates[name].append(_rate([step["step_seconds"] + step["data_wait_seconds"] for step in steps]))
                 waits += [step["data_wait_seconds"] / step["step_seconds"] for step in steps[WARM:]]
-            for name, bf16 in PEERS.items():
+            for name, bf16 in peers.items():
                 rates[name].append(_rate(_peer(start, pairs, bf16, options.steps, turn)[0]))
         curves = _curves(options, root, start, pairs) if options.curve else {}
     middle = {name: statistics.median(found) for name, found in rates.items()}
-    best = max(middle[name] for name in PEERS)
+    best = max((middle[name] for name in peers), default=float("nan"))
     for name, rate in middle.items():
         print(f"{name:<28}{rate:8.1f} pairs/s  {rate / best:5.2f} of the peer's best")
     wait = statistics.median(waits)
@@ -73,6 +75,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--curve", type=int, default=0, help="steps of the comparison of losses")
     parser.add_argument("--micro-batches", type=int, default=1)
+    parser.add_argument("--no-peers", action="store_true")
     return parser.parse_args()
 
 
