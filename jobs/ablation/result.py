@@ -28,14 +28,16 @@ from jobs.ablation.ledger import Entry
 from jobs.ablation.study import StudyConfig
 from jobs.ablation.work import ARM
 from jobs.config import plain_config
-from jobs.stages import Stages
+from jobs.stages import Shared, Stages
 from retrieval.evaluate import PER_QUERY, PER_QUERY_BIAS, SUMMARY
+from retrieval.groups import open_groups
 
 STUDIES = "studies"
 PAGE = "index.html"
 TRIALS, VALUES, PAIRS, COSTS = "trials.parquet", "values.parquet", "pairs.parquet", "costs.parquet"
 ANALYSIS, BASELINES = "analysis.json", "baselines.json"
-VERSION = 1
+VERSION = 2
+_MAX_GROUPS = "data.max_groups"
 _PAIR_COLUMNS = ("trial", "query_language", "passage_language", "setting", "measure", "value")
 _COST_COLUMNS = ("train_seconds", "evaluate_seconds", "queries_per_second")
 _NOT_IN_A_STUDY = ("concurrency", "log_to", "on_failure")
@@ -75,7 +77,7 @@ def _write(folder: Path, store: Store, study: StudyConfig, entries: Sequence[Ent
     finished = [entry for entry in entries if entry.status == "finished"]
     evaluations = {e.trial.name: open_result_set(store, e.evaluations[collection]) for e in finished}
     costs = pa.Table.from_pylist([_costs(entry) for entry in entries])
-    trials = _trials(study, finished)
+    trials = trial_rows(store, study, finished)
     values = _values(evaluations, study.analysis.measures)
     pairs = _pairs(evaluations)
     settings = study.analysis
@@ -94,7 +96,7 @@ def _write(folder: Path, store: Store, study: StudyConfig, entries: Sequence[Ent
     (folder / BASELINES).write_text(json.dumps(_baselines(store, study, entries, collection), indent=1), "utf-8")
     title = study.name if len(study.run.data.evaluation) == 1 else f"{study.name}: {collection}"
     # The page names the mixes of the trials that were stopped, too.
-    every_trial = _trials(study, entries)
+    every_trial = trial_rows(store, study, entries)
     write_study_report(folder, title, plain_study(study), every_trial, values, pairs, costs, analysis)
 
 
@@ -103,12 +105,23 @@ def _split(name: str) -> tuple[str, str]:
     return setting, measure
 
 
-def _trials(study: StudyConfig, entries: Sequence[Entry]) -> pa.Table:
+def trial_rows(store: Store, study: StudyConfig, entries: Sequence[Entry]) -> pa.Table:
     """Rows as `retrieval.analysis.observations` reads them; with costs only where the analysis asks for them."""
-    wanted = study.analysis.costs
-    rows = [e.trial.row() | {f"cost:{name}": e.costs.get(name) for name in wanted} for e in entries]
+    wanted, shared = study.analysis.costs, Shared()
+    rows = [
+        e.trial.row() | _all_groups(store, shared, e) | {f"cost:{name}": e.costs.get(name) for name in wanted}
+        for e in entries
+    ]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return pa.table({name: [row.get(name) for row in rows] for name in columns})
+
+
+def _all_groups(store: Store, shared: Shared, entry: Entry) -> dict[str, str]:
+    """How many groups there are, in place of `null` on the axis of their number, so that the axis has a slope."""
+    if entry.trial.overrides.get(_MAX_GROUPS, 0) is not None:
+        return {}
+    groups = open_groups(Stages(entry.trial.config, store.uri, shared).groups)
+    return {f"axis:{_MAX_GROUPS}": json.dumps(sum(source.num_groups for source in groups.sources))}
 
 
 def _costs(entry: Entry) -> dict[str, Any]:

@@ -10,11 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_studies.studies import small_study
 
 from cluster.config import build_config, parse_yaml, to_plain
 from cluster.errors import ConfigError
+from cluster.storage import open_store
 from jobs.ablation import designs
+from jobs.ablation.ledger import Entry
+from jobs.ablation.result import trial_rows
 from jobs.ablation.study import StudyConfig, trials
+from jobs.stages import Stages
+from retrieval.groups import open_groups
 
 QUICKSTART = Path(__file__).parents[2] / "jobs" / "configs" / "quickstart.yaml"
 ALPHA = {"design": "grid", "kinds": ["mono", "cross"], "step": 0.1}
@@ -173,3 +179,17 @@ def test_a_study_survives_being_stored() -> None:
     first = study(mixes=[ALPHA, {"design": "sobol", "number": 5}], axes={"training.steps": [10, 20]})
     again = build_config(StudyConfig, to_plain(first))
     assert again == first and [trial.name for trial in trials(again)] == [trial.name for trial in trials(first)]
+
+
+def test_all_groups_are_a_number_on_the_axis_of_their_number(tmp_path: Path) -> None:
+    small = small_study(axes={"data.max_groups": [50, None]})
+    store = open_store(str(tmp_path))
+    entries = [Entry(trial, "finished", 12, (), {}, {}) for trial in trials(small)]
+    levels = trial_rows(store, small, entries)["axis:data.max_groups"].to_pylist()
+    whole = Stages(entries[-1].trial.config, store.uri).groups
+    (source,) = open_groups(whole).sources
+    assert source.num_groups > 150
+    assert sorted(levels, key=int) == ["50", "50", f"{source.num_groups}", f"{source.num_groups}"]
+    plain = small_study(axes={"training.loss.temperature": [0.05, 0.1]})
+    rows = trial_rows(store, plain, [Entry(trial, "finished", 12, (), {}, {}) for trial in trials(plain)])
+    assert "axis:data.max_groups" not in rows.column_names

@@ -165,7 +165,9 @@ def axis_findings(study: Study, axis: str) -> list[str]:
             else f"none of the {len(found)} differences to X-X and X-Y changes distinguishably"
         )
         sentences.append(f"{capitalised(aim(analysis))}: {changes}.")
-    return sentences
+    return sentences or [
+        "Its values are not all positive numbers, so nothing rises or falls along it; compare the parts."
+    ]
 
 
 def sensitivity(study: Study, axes: Mapping[str, Any]) -> list[str]:
