@@ -1,9 +1,9 @@
 """Does training with mined negatives help? `python benchmarks/mined_negatives.py --root FOLDER [a.b=c ...]`.
 
-Four ways to train the hybrid mix of `squad-parallel-mixes` on all its groups, with three seeds each, judged on the
-held-out articles: as it is; with hard negatives that the encoder of the first way mined (one, or three, for each
-query); and as it is for more steps, so many as take the time of one mined negative. Differences are paired by query
-and seed, with 95 % intervals, and Holm's correction over all of them.
+Ways to train the hybrid mix of `squad-parallel-mixes` on all its groups, with three seeds each, judged on the held-out
+articles: as it is; with hard negatives that the encoder of the first way mined (`--negatives`: so many for each query);
+and as it is for more steps, so many as take the time of one mined negative. Differences are paired by query and seed,
+with 95 % intervals, and Holm's correction over all of them.
 
 Everything is kept under the root, so it may be stopped and started again.
 """
@@ -39,7 +39,7 @@ passages are about three times as long."""
 MEASURES = {"mono": ["mAP", "R@1"], "cross": ["mAP", "R@1"], "multi": ["mAP", "R@1"], "bias": ["rank_distance"]}
 
 
-def ways(base: RunConfig) -> Mapping[str, RunConfig]:
+def ways(base: RunConfig, negatives: Iterable[int]) -> Mapping[str, RunConfig]:
     """Name of each way to train -> its run."""
     plain = to_plain(base)
 
@@ -52,7 +52,7 @@ def ways(base: RunConfig) -> Mapping[str, RunConfig]:
 
     steps = int(base.training.steps * LONGER_BY)
     longer = changed({"steps": steps, "checkpoint": plain["training"]["checkpoint"] | {"every": steps}})
-    return {PLAIN: base, "1 mined": mined(1), "3 mined": mined(3), LONGER: longer}
+    return {PLAIN: base, **{f"{number} mined": mined(number) for number in negatives}, LONGER: longer}
 
 
 def judged(config: RunConfig, root: str) -> tuple[pa.Table, float]:
@@ -90,12 +90,13 @@ def compared(rows: list[dict[str, Any]], values: pa.Table) -> Iterable[Compared]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True)
+    parser.add_argument("--negatives", type=int, nargs="*", default=[1, 3])
     parser.add_argument("overrides", nargs="*", help="of the study, such as run.training.steps=20")
     options = parser.parse_args()
     set_up_logs()
     rows, tables = [], []
     for trial in trials(load_config(StudyConfig, CONFIG, [*MIX, *options.overrides])):
-        for way, config in ways(trial.config).items():
+        for way, config in ways(trial.config, options.negatives).items():
             name = f"{way}, seed {trial.seed}"
             values, seconds = judged(config, options.root)
             print(f"{name}: {seconds:.0f} s", flush=True)
