@@ -31,7 +31,7 @@ from retrieval.analysis.spread import arm_means, joint_draws
 from retrieval.evaluate import PER_QUERY, PER_QUERY_BIAS
 
 CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "studies" / "squad-parallel-mixes.yaml"
-MIX = ["mixes=[{mono: 0.5, cross: 0.5}]", "axes={}", "seeds=[0, 1, 2]"]
+MIX = ["mixes=[{design: list, mixes: [{mono: 0.5, cross: 0.5}]}]", "axes={}", "seeds=[0, 1, 2]"]
 ARM, PLAIN, LONGER = "mix", "without", "without, more steps"
 LONGER_BY = Fraction(7, 4)
 """Texts of a step with one mined negative against one without: a query and two passages against a query and one, and
