@@ -79,7 +79,7 @@ def compared(rows: list[dict[str, Any]], values: pa.Table) -> Iterable[Compared]
             for label, one in zip(labels, arm_means(panel, joint_draws(panel)), strict=True):
                 seeds = " ".join(f"{value:.4f}" for value in one.by_seed)
                 print(f"{setting:<6}{measure:<14}{label:<22}{one.mean:10.4f} [{one.low:.4f}, {one.high:.4f}]  {seeds}")
-            for other in (PLAIN, LONGER):
+            for other in (one for one in (PLAIN, LONGER) if one in labels):
                 second = labels.index(other)
                 for first, label in enumerate(labels):
                     if label not in (PLAIN, LONGER):
@@ -91,12 +91,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True)
     parser.add_argument("--negatives", type=int, nargs="*", default=[1, 3])
+    parser.add_argument("--no-longer", action="store_true", help="leave out the one with more steps")
     parser.add_argument("overrides", nargs="*", help="of the study, such as run.training.steps=20")
     options = parser.parse_args()
     set_up_logs()
     rows, tables = [], []
     for trial in trials(load_config(StudyConfig, CONFIG, [*MIX, *options.overrides])):
         for way, config in ways(trial.config, options.negatives).items():
+            if way == LONGER and options.no_longer:
+                continue
             name = f"{way}, seed {trial.seed}"
             values, seconds = judged(config, options.root)
             print(f"{name}: {seconds:.0f} s", flush=True)
