@@ -79,7 +79,7 @@ def compared(rows: list[dict[str, Any]], values: pa.Table) -> Iterable[Compared]
             for label, one in zip(labels, arm_means(panel, joint_draws(panel)), strict=True):
                 seeds = " ".join(f"{value:.4f}" for value in one.by_seed)
                 print(f"{setting:<6}{measure:<14}{label:<22}{one.mean:10.4f} [{one.low:.4f}, {one.high:.4f}]  {seeds}")
-            for other in (one for one in (PLAIN, LONGER) if one in labels):
+            for other in sorted({PLAIN, LONGER}.intersection(labels)):
                 second = labels.index(other)
                 for first, label in enumerate(labels):
                     if label not in (PLAIN, LONGER):
