@@ -20,13 +20,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from side_by_side import in_turns, line, medians, seconds
+from xquad_pairs import ENCODER, SHAPE
 
 from retrieval.datasets.xquad_r import XquadRConfig, read_collection
 from retrieval.encode import encode_texts
-from retrieval.encoder.config import EncoderConfig, FreshConfig
 from retrieval.encoder.folder import build_encoder, save_encoder
 
-SHAPE = FreshConfig(layers=4, hidden=256, heads=4, intermediate=1024, vocabulary=16_000)
 PRECISIONS: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
 BATCH_SIZES = (32, 64, 128)
 TRIED = 2_000
@@ -44,10 +43,7 @@ def main() -> None:
     collection = read_collection(XquadRConfig(path=options.data))
     every = [*collection.query_texts, *collection.passage_texts]
     texts = every[:: options.part]
-    config = EncoderConfig(
-        fresh=SHAPE, max_query_tokens=128, max_passage_tokens=128, query_prefix="", passage_prefix=""
-    )
-    encoder, tokens = build_encoder(config, every)
+    encoder, tokens = build_encoder(ENCODER, every)
     peers: dict[str, _Encode] = {}
     chosen: dict[str, int] = {}
     if not options.no_peers:

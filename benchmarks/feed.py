@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from feed_peers import (
     streaming_loader,
     streaming_there,
 )
+from side_by_side import figures_in_turns
 
 from cluster.config import build_config, load_config
 from cluster.ray_runtime import RayConfig, ray_cluster
@@ -74,11 +76,8 @@ def main() -> None:
         if not options.no_peers:
             variants |= _peers(folder, spec, Path(name), stack)
         steps = {variant: options.steps * (options.cached_factor if "cache" in variant else 1) for variant in variants}
-        found: dict[str, list[tuple[float, float]]] = {variant: [] for variant in variants}
-        for number in range(options.rounds + 1):  # the first round warms up
-            for variant, measure in variants.items():
-                figures = measure(steps[variant])
-                found[variant] += [figures] if number else []
+        work = {variant: partial(measure, steps[variant]) for variant, measure in variants.items()}
+        found = figures_in_turns(options.rounds, work)
         rates = {variant: statistics.median(rate for rate, _ in figures) for variant, figures in found.items()}
         cpu = {variant: statistics.median(one for _, one in figures) for variant, figures in found.items()}
         _show(rates, cpu, spec, options)

@@ -19,11 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from encode import SHAPE
 from side_by_side import in_turns, line, medians
+from xquad_pairs import ENCODER, Pairs, pairs_by_language
 
-from retrieval.datasets.xquad_r import XquadRConfig, read_collection
-from retrieval.encoder.config import EncoderConfig
 from retrieval.encoder.folder import build_encoder, load_encoder, load_encoder_tokens, save_encoder
 from trainer.batch import LocalBatch
 from trainer.engine_config import EngineConfig
@@ -60,20 +58,14 @@ def main() -> None:
     line("what gradient caching costs", batch=options.batch, ours=ours, theirs=theirs, large=large)
 
 
-def _pairs(data: Path) -> list[tuple[str, str]]:
-    """Questions and their sentences in the same language, in an order that mixes languages."""
-    collection = read_collection(XquadRConfig(path=data))
-    language = np.asarray(collection.query_language)[collection.judged_query]
-    same = language == np.asarray(collection.passage_language)[collection.judged_passage]
-    query, passage = collection.judged_query[same], collection.judged_passage[same]
-    order = np.random.default_rng(0).permutation(len(query))
-    return [(collection.query_texts[query[row]], collection.passage_texts[passage[row]]) for row in order]
+def _pairs(data: Path) -> Pairs:
+    """All pairs, in an order that mixes languages."""
+    pairs = [pair for of_language in pairs_by_language(data).values() for pair in of_language]
+    return [pairs[row] for row in np.random.default_rng(0).permutation(len(pairs))]
 
 
-def _save(folder: Path, pairs: list[tuple[str, str]]) -> None:
-    limits = {"max_query_tokens": 128, "max_passage_tokens": 128}
-    config = EncoderConfig(fresh=SHAPE, query_prefix="", passage_prefix="", **limits)
-    save_encoder(folder, *build_encoder(config, [text for pair in pairs for text in pair]))
+def _save(folder: Path, pairs: Pairs) -> None:
+    save_encoder(folder, *build_encoder(ENCODER, [text for pair in pairs for text in pair]))
 
 
 def _engine(folder: str, caching: bool, micro_batches: int) -> tuple[Any, Any]:
@@ -85,7 +77,7 @@ def _engine(folder: str, caching: bool, micro_batches: int) -> tuple[Any, Any]:
     return Engine(encoder, tokens.pad_id, config, LossConfig()), tokens
 
 
-def _batch(tokens: Any, pairs: list[tuple[str, str]]) -> LocalBatch:
+def _batch(tokens: Any, pairs: Pairs) -> LocalBatch:
     number = np.arange(len(pairs), dtype=np.int64)
     return LocalBatch(
         step=0,
@@ -104,7 +96,7 @@ def _cuts(batch: LocalBatch) -> int:
     return max(-(-sum(map(len, batch.inputs)) // MICRO_TOKENS), 1)
 
 
-def _ours(folder: str, pairs: list[tuple[str, str]], number: int, rounds: int) -> dict[str, list[float]]:
+def _ours(folder: str, pairs: Pairs, number: int, rounds: int) -> dict[str, list[float]]:
     with process_group():
         plain, tokens = _engine(folder, False, 1)
         batch = _batch(tokens, pairs[:number])
@@ -113,7 +105,7 @@ def _ours(folder: str, pairs: list[tuple[str, str]], number: int, rounds: int) -
         return in_turns(rounds, {name: partial(step, batch, RATE) for name, step in steps.items()})
 
 
-def _theirs(folder: str, pairs: list[tuple[str, str]], rounds: int) -> dict[str, list[float]]:
+def _theirs(folder: str, pairs: Pairs, rounds: int) -> dict[str, list[float]]:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import (
         CachedMultipleNegativesRankingLoss,
@@ -136,7 +128,7 @@ def _theirs(folder: str, pairs: list[tuple[str, str]], rounds: int) -> dict[str,
     return in_turns(rounds, {name: partial(step, loss) for name, loss in losses.items()})
 
 
-def _large(folder: str, pairs: list[tuple[str, str]], number: int) -> dict[str, float]:
+def _large(folder: str, pairs: Pairs, number: int) -> dict[str, float]:
     with process_group():
         batch = _batch(load_encoder_tokens(Path(folder)), pairs[:number])
         engine, _ = _engine(folder, True, _cuts(batch))

@@ -11,18 +11,17 @@ fast, from how many bytes; what memory do ten million vectors take.
 
 import argparse
 import contextlib
-import json
-import platform
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import faiss
 import numpy as np
 import psutil
+from side_by_side import in_turns, line, seconds
 
 from cluster.ray_runtime import RayConfig, ray_cluster
 from cluster.storage import Store, open_store, write_result_set
@@ -113,10 +112,10 @@ def _compare_with_faiss(store: Store, queries: np.ndarray, rounds: int) -> None:
             inside.append(max(np.subtract(service.busy_seconds(), before)))
             return found
 
-        seconds = _alternating(rounds, faiss=in_batches, shards=in_shards)
+        found = in_turns(rounds, {"faiss": in_batches, "shards": in_shards})
         same = float((in_batches()[1] == service.search(queries, K)[1]).mean())
-    shares = [1 - busy / took for busy, took in zip(inside[-rounds:], seconds["shards"], strict=True)]
-    rate = {name: len(queries) / statistics.median(times) for name, times in seconds.items()}
+    shares = [1 - busy / took for busy, took in zip(inside[-rounds:], found["shards"], strict=True)]
+    rate = {name: len(queries) / statistics.median(times) for name, times in found.items()}
     ratio, share = rate["shards"] / rate["faiss"], statistics.median(shares)
     print(
         f"{SHARDS} flat shards of one thread and FAISS with {SHARDS}: {files.num_rows:,} x {files.dimension},", end=" "
@@ -125,8 +124,8 @@ def _compare_with_faiss(store: Store, queries: np.ndarray, rounds: int) -> None:
     for name, value in rate.items():
         print(f"{name:>8}  {value:8.1f} queries/s  {value / rate['faiss']:5.2f} of faiss")
     print(f"merging and transport: {share:.1%} of the shards' time; rows in the same places: {same:.6f}\n")
-    figures = {"ratio": ratio, "merging_and_transport": share, "same": same, "seconds": seconds}
-    _line("throughput of two flat shards against faiss with two threads", rate | figures)
+    figures = {"ratio": ratio, "merging_and_transport": share, "same": same, "seconds": found}
+    line("throughput of two flat shards against faiss with two threads", **rate, **figures)
 
 
 def _compare_kinds(store: Store, queries: np.ndarray, options: argparse.Namespace) -> None:
@@ -151,7 +150,7 @@ def _compare_kinds(store: Store, queries: np.ndarray, options: argparse.Namespac
         )
         lines.append({"kind": kind} | figures)
     print(f"fp16 and sq8: throughput of {SCANNED_QUERIES} queries; latency: single queries, best 10\n")
-    _line("what each kind of index finds, how fast, from how many bytes", {"kinds": lines})
+    line("what each kind of index finds, how fast, from how many bytes", kinds=lines)
 
 
 def _measured(store: Store, spec: IndexSpec, queries: np.ndarray, exact: np.ndarray) -> dict[str, object]:
@@ -162,7 +161,7 @@ def _measured(store: Store, spec: IndexSpec, queries: np.ndarray, exact: np.ndar
         started = time.perf_counter()
         _, found = service.search(queries, K)
         rate = len(queries) / (time.perf_counter() - started)
-        single = [_timed(lambda query=query: service.search(query[None], 10)) for query in queries[:200]]
+        single = [seconds(lambda query=query: service.search(query[None], 10)) for query in queries[:200]]
     return {
         "recall@10": _recall(found, exact, 10),
         "recall@100": _recall(found, exact, 100),
@@ -199,7 +198,7 @@ def _hold_in_memory(store: Store, rows: int, num_queries: int) -> None:
         f"peak memory of all {int(peak['processes'])} processes: {gib['rss']:.2f} GiB resident ({verdict} 16 GiB), "
         f"{gib['private']:.2f} GiB without mapped files\n"
     )
-    _line("memory of very many vectors", figures | {"rows": rows, "peak_gib": gib, "processes": peak["processes"]})
+    line("memory of very many vectors", **figures, rows=rows, peak_gib=gib, processes=peak["processes"])
 
 
 @contextlib.contextmanager
@@ -239,26 +238,6 @@ def _bytes(store: Store, spec: IndexSpec) -> int:
 def _recall(found: np.ndarray, exact: np.ndarray, k: int) -> float:
     pairs: Sequence[tuple[np.ndarray, np.ndarray]] = list(zip(found, exact, strict=False))
     return float(np.mean([len(set(a[:k]) & set(b[:k])) / k for a, b in pairs]))
-
-
-def _alternating(rounds: int, **variants: Callable[[], object]) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for number in range(rounds + 1):  # the first round warms up
-        for name, work in variants.items():
-            took = _timed(work)
-            seconds[name] += [took] if number else []
-    return seconds
-
-
-def _timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def _line(question: str, figures: dict[str, object]) -> None:
-    machine = {"machine": platform.machine(), "cores": psutil.cpu_count(), "faiss": faiss.__version__}
-    print(json.dumps({"question": question, **figures, **machine}), flush=True)
 
 
 if __name__ == "__main__":

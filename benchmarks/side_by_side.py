@@ -6,9 +6,11 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 Variant = Callable[[], Any]
+T = TypeVar("T")
 
 
 def seconds(work: Variant) -> float:
@@ -18,14 +20,19 @@ def seconds(work: Variant) -> float:
     return time.perf_counter() - started
 
 
-def in_turns(rounds: int, variants: Mapping[str, Variant]) -> dict[str, list[float]]:
-    """Seconds of each variant in each round, all variants in turn; a first round warms up and does not count."""
-    found: dict[str, list[float]] = {name: [] for name in variants}
+def figures_in_turns(rounds: int, variants: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
+    """What each variant returns in each round, all variants in turn; a first round warms up and does not count."""
+    found: dict[str, list[T]] = {name: [] for name in variants}
     for number in range(rounds + 1):
         for name, work in variants.items():
-            took = seconds(work)
-            found[name] += [took] if number else []
+            figure = work()
+            found[name] += [figure] if number else []
     return found
+
+
+def in_turns(rounds: int, variants: Mapping[str, Variant]) -> dict[str, list[float]]:
+    """Seconds of each variant in each round."""
+    return figures_in_turns(rounds, {name: partial(seconds, work) for name, work in variants.items()})
 
 
 def medians(found: Mapping[str, list[float]]) -> dict[str, float]:

@@ -2,12 +2,12 @@
 
 11 monolingual, 110 cross-lingual and 11 multilingual settings; 13,090 queries, 13,014 passages in XQuAD-R's sizes, all
 measures, per-query records and bootstrap intervals. The vectors are random: noisy copies of one meaning per question,
-so that relevant passages rank anywhere from first to last. The peer is sentence-transformers'
-InformationRetrievalEvaluator, which ranks one setting at a time, here over whole rankings as mAP asks for.
+so that relevant passages rank anywhere from first to last. Peers take one setting at a time, here with whole rankings
+as mAP asks for; see xquad_peers.
 
     python benchmarks/xquad_settings.py                  ours alone
-    python benchmarks/xquad_settings.py --peer subset    and 3 of the peer's settings, the rest extrapolated
-    python benchmarks/xquad_settings.py --peer full      and all of the peer's settings (minutes)
+    python benchmarks/xquad_settings.py --peer subset    and 3 settings by each peer, the rest extrapolated
+    python benchmarks/xquad_settings.py --peer full      and all settings by each peer (many minutes)
 
 Prints a table for people and, last, one JSON line for scripts.
 """
@@ -22,6 +22,7 @@ import time
 from typing import Any
 
 import numpy as np
+from xquad_peers import Peer, peers, setting_of
 
 from retrieval.evaluate import Evaluation, evaluate_vectors
 from retrieval.ranks import num_threads
@@ -32,12 +33,11 @@ PASSAGES = {
     "vi": 1209, "zh": 1196,
 }  # fmt: skip
 QUESTIONS = 1190
+Data = tuple[Collection, np.ndarray, np.ndarray]
 PEER_SUBSET = (("en", "en"), ("th", "zh"), ("de", "*"))
 
 
-def xquad_shaped(
-    dimensions: int, questions: int = QUESTIONS, seed: int = 0
-) -> tuple[Collection, np.ndarray, np.ndarray]:
+def xquad_shaped(dimensions: int, questions: int = QUESTIONS, seed: int = 0) -> Data:
     """A collection without texts in XQuAD-R's sizes, its query vectors and its passage vectors."""
     rng = np.random.default_rng(seed)
     sizes = np.array(list(PASSAGES.values()))
@@ -68,63 +68,14 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-class GivenVectors:
-    """What the peer's evaluator asks of a model, answered from vectors at hand."""
-
-    def __init__(self, queries: np.ndarray, passages: np.ndarray) -> None:
-        import torch
-
-        self.queries, self.passages = torch.from_numpy(queries), torch.from_numpy(passages)
-
-    def encode_query(self, texts: list[str], **_: Any) -> Any:
-        return self.queries
-
-    def encode_document(self, texts: list[str], **_: Any) -> Any:
-        return self.passages
-
-
-def peer_setting(
-    collection: Collection, queries: np.ndarray, passages: np.ndarray, query_language: str, pool: str
-) -> tuple[float, float]:
-    """Seconds and mAP of one setting by the peer; making its dictionaries is not counted."""
-    from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
-    from sentence_transformers.util import dot_score
-
-    languages = np.array(collection.languages)
-    query_rows = np.flatnonzero(languages[collection.query_language] == query_language)
-    passage_rows = np.flatnonzero((languages[collection.passage_language] == pool) | (pool == "*"))
-    in_pool = set(passage_rows.tolist())
-    relevant: dict[str, set[str]] = {str(row): set() for row in query_rows}
-    for query, passage in zip(collection.judged_query.tolist(), collection.judged_passage.tolist(), strict=True):
-        if passage in in_pool and str(query) in relevant:
-            relevant[str(query)].add(str(passage))
-    evaluator = InformationRetrievalEvaluator(
-        {str(row): "" for row in query_rows},
-        {str(row): "" for row in passage_rows},
-        relevant,
-        map_at_k=[len(passage_rows)],
-        mrr_at_k=[10],
-        ndcg_at_k=[10],
-        accuracy_at_k=[1, 10],
-        precision_recall_at_k=[1, 10, 100],
-        score_functions={"dot": dot_score},
-    )
-    model: Any = GivenVectors(queries[query_rows], passages[passage_rows])
-    start = time.perf_counter()
-    scores: Any = evaluator.compute_all_metrics(model)
-    return time.perf_counter() - start, scores["dot"]["map@k"][len(passage_rows)]
-
-
-def run_peer(
-    collection: Collection, queries: np.ndarray, passages: np.ndarray, ours: Evaluation, chosen: list[tuple[str, str]]
-) -> float:
-    """Time the peer on some settings, check that it finds our mAP, and scale to all settings of each kind."""
+def run_peer(peer: Peer, data: Data, ours: Evaluation, chosen: list[tuple[str, str]]) -> float:
+    """Time a peer on some settings, check that it finds our mAP, and scale to all settings of each kind."""
     our_map = {(pair["query_language"], pair["pool_language"]): pair["mAP"] for pair in ours.summary["pairs"]}
     seconds: dict[bool, list[float]] = {False: [], True: []}
     for query_language, pool in chosen:
-        took, their_map = peer_setting(collection, queries, passages, query_language, pool)
+        took, their_map = peer(setting_of(*data, query_language, pool))
         difference = abs(their_map - our_map[query_language, pool])
-        print(f"{'peer ' + query_language + ' -> ' + pool:>34}  {took:9.2f} s   mAP differs by {difference:.1e}")
+        print(f"{query_language + ' -> ' + pool:>34}  {took:9.2f} s   mAP differs by {difference:.1e}")
         seconds[pool == "*"].append(took)
     num_languages = len(PASSAGES)
     return num_languages**2 * statistics.mean(seconds[False]) + num_languages * statistics.mean(seconds[True])
@@ -150,7 +101,7 @@ def main() -> None:
     print(f"{'first use (compile, or load cache)':>34}  {first_use:9.2f} s   not counted below")
     print(f"{'ours, 132 settings, median':>34}  {statistics.median(rounds):9.2f} s   best {min(rounds):.2f} s")
 
-    result = {
+    result: dict[str, Any] = {
         "question": "seconds for XQuAD-R's 132 settings from given vectors",
         "dimensions": options.dimensions,
         "first_use_seconds": first_use,
@@ -162,11 +113,14 @@ def main() -> None:
     if options.peer != "none":
         everything = [(query, pool) for query in PASSAGES for pool in (*PASSAGES, "*")]
         chosen = everything if options.peer == "full" else list(PEER_SUBSET)
-        peer = run_peer(collection, queries, passages, ours, chosen)
         label = "measured" if options.peer == "full" else f"extrapolated from {len(chosen)} settings"
-        ratio = peer / statistics.median(rounds)
-        print(f"{'peer, 132 settings':>34}  {peer:9.2f} s   {ratio:.0f}x ours, {label}")
-        result |= {"peer_seconds": peer, "peer_is": label, "ratio": ratio}
+        result |= {"peers": {}, "peers_are": label}
+        for name, peer in peers().items():
+            peer(setting_of(*xquad_shaped(dimensions=8, questions=1), "en", "en"))  # what it compiles or imports
+            took = run_peer(peer, (collection, queries, passages), ours, chosen)
+            ratio = took / statistics.median(rounds)
+            print(f"{name + ', 132 settings':>34}  {took:9.2f} s   {ratio:.0f}x ours, {label}")
+            result["peers"][name] = took
     print(json.dumps(result))
 
 

@@ -38,9 +38,7 @@ class MicroBatchEncoder(torch.nn.Module):
         self._pad_id, self._device = pad_id, device
         self._dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         # Under ZeRO-3 a weight is only there while its own module runs.
-        # With several threads packing was slower than padding in the quick start (docs/decisions/packed-texts.md).
-        alone = device.type == "cpu" and torch.get_num_threads() == 1
-        self._packs = alone and config.zero_stage < 3 and is_packable(encoder)
+        self._packs = device.type == "cpu" and config.zero_stage < 3 and is_packable(encoder)
 
     def forward(self, micro_batches: Sequence[MicroBatch]) -> torch.Tensor:
         packed = self._packed() if self._packs else None

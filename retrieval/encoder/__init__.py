@@ -5,7 +5,7 @@
     backbones.py   folder or hub name -> transformer, token ids -> token states
     pooling.py     token states -> one vector per text
     dual.py        the tower: transformer, pooling, dense layers, unit length
-    packed.py      the same on CPUs, for many texts at once: without padding
+    packed.py      the same on CPUs, for many texts at once: with hardly any padding (buckets.py, dropout.py)
     pixels.py      images -> arrays of pixels
     vision.py      the tower for images: vision transformer, projection into the texts' space, unit length
     fresh.py       texts -> a small encoder from scratch, with its tokenizer

@@ -1,4 +1,4 @@
-"""Texts packed one behind another, without padding, through a transformer's own weights: encoding and training on CPUs.
+"""Texts packed one behind another, with hardly any padding, through a transformer's own weights: for CPUs.
 
 Written out for the layers that BERT and RoBERTa share (LaBSE and XLM-R have them); other models go through their own
 forward. The vectors, and the gradients, are those of the model's own forward but for rounding; dropout has the same
@@ -7,19 +7,19 @@ than torch's `linear`, which copies the bias first, and applies the GELU on the 
 cache, or is new memory from the system, as those of large batches are; and dropout (`retrieval/encoder/dropout.py`)
 costs a fraction.
 
-Shape letters: T tokens of all texts of a batch, n texts of one length, L that length, H heads, h width of a head,
-D width of a token's state.
+Shape letters: T tokens of all texts of a batch, n texts of a bucket, L their length with padding, H heads, h width of a
+head, D width of a token's state.
 """
 
-import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from retrieval.encoder.buckets import Bucket, cut_into_buckets
 from retrieval.encoder.dropout import drop
 from retrieval.encoder.dual import DualEncoder
 from retrieval.encoder.pooling import pool
@@ -33,13 +33,6 @@ MIN_TOKENS = 2048
 _KNOWN = {"BertModel", "CamembertModel", "RobertaModel", "XLMRobertaModel"}
 _LONG = 256
 """From this length on torch's fused attention is the better one: its memory does not grow with L x L."""
-
-
-class _Run(NamedTuple):
-    """Texts of one length, side by side."""
-
-    texts: int
-    length: int
 
 
 class _Linear:
@@ -78,21 +71,23 @@ class _Layer:
         self.down = _of(layer.output.dense, dtype)
         self.down_norm: nn.LayerNorm = layer.output.LayerNorm
 
-    def __call__(self, state_TD: torch.Tensor, runs: Sequence[_Run]) -> torch.Tensor:
-        state_TD = self.merge_norm(drop(self.merge(self._attend(state_TD, runs)), self.merge_dropout) + state_TD)
+    def __call__(self, state_TD: torch.Tensor, buckets: Sequence[Bucket]) -> torch.Tensor:
+        state_TD = self.merge_norm(drop(self.merge(self._attend(state_TD, buckets)), self.merge_dropout) + state_TD)
         return self.down_norm(drop(self.down(self.up(state_TD)), self.down_dropout) + state_TD)
 
-    def _attend(self, state_TD: torch.Tensor, runs: Sequence[_Run]) -> torch.Tensor:
-        projected_TD = self.project(state_TD)
+    def _attend(self, state_TD: torch.Tensor, buckets: Sequence[Bucket]) -> torch.Tensor:
+        # These are small products of ever new shapes. In float32 they are exacter, and faster than in bfloat16, where
+        # oneDNN writes a program for each shape.
+        projected_TD = self.project(state_TD).float()
         attended = [
-            _attention(part_TD.view(run.texts, run.length, 3, self.heads, -1), self.attention_dropout)
-            for run, part_TD in zip(runs, projected_TD.split([run.texts * run.length for run in runs]), strict=True)
+            _attention(part_TD.view(*bucket.mask.shape, 3, self.heads, -1), bucket, self.attention_dropout)
+            for bucket, part_TD in zip(buckets, _split(projected_TD, buckets), strict=True)
         ]
         return torch.cat(attended)
 
 
 class PackedEncoder:
-    """Token ids in, unit vectors out, as `DualEncoder`, for texts packed without padding."""
+    """Token ids in, unit vectors out, as `DualEncoder`, for texts packed with hardly any padding."""
 
     def __init__(self, encoder: DualEncoder, dtype: torch.dtype) -> None:
         """Lay out the weights. With gradients enabled, those of what this makes reach the encoder's weights.
@@ -111,27 +106,30 @@ class PackedEncoder:
         """Vectors of texts.
 
         Args:
-            ids: int64 token ids of each text; texts of one length should be neighbours.
+            ids: int64 token ids of each text; texts of like lengths should be neighbours.
 
         Returns:
             float32 (N, D), each of length 1.
         """
-        runs = _runs([len(text) for text in ids])
-        state_TD = self._embed(ids)
+        buckets = cut_into_buckets([len(text) for text in ids])
+        state_TD = self._embed(ids, buckets)
         for layer in self._layers:
-            state_TD = layer(state_TD, runs)
-        pooled = []
-        for run, part_TD in zip(runs, state_TD.split([run.texts * run.length for run in runs]), strict=True):
-            state_nLD = part_TD.view(run.texts, run.length, -1)
-            pooled.append(pool(state_nLD, torch.ones(state_nLD.shape[:2], dtype=torch.int64), self._encoder.pooling))
+            state_TD = layer(state_TD, buckets)
+        pooled = [
+            pool(part_TD.view(*bucket.mask.shape, -1), bucket.mask, self._encoder.pooling)
+            for bucket, part_TD in zip(buckets, _split(state_TD, buckets), strict=True)
+        ]
         return self._encoder.head(torch.cat(pooled))
 
-    def _embed(self, ids: Sequence[np.ndarray]) -> torch.Tensor:
+    def _embed(self, ids: Sequence[np.ndarray], buckets: Sequence[Bucket]) -> torch.Tensor:
         parts = self._embeddings
-        id_T = torch.from_numpy(np.concatenate(ids))
-        position_T = torch.from_numpy(np.concatenate([self._positions(text) for text in ids]))
-        state_TD = parts.word_embeddings(id_T) + parts.token_type_embeddings.weight[0]
-        return drop(parts.LayerNorm(state_TD + parts.position_embeddings(position_T)), self._dropout)
+        real_T = np.concatenate([bucket.mask.numpy().reshape(-1) for bucket in buckets])
+        id_T, position_T = np.zeros((2, len(real_T)), np.int64)
+        id_T[real_T] = np.concatenate(ids)
+        position_T[real_T] = np.concatenate([self._positions(text) for text in ids])
+        state_TD = parts.word_embeddings(torch.from_numpy(id_T)) + parts.token_type_embeddings.weight[0]
+        state_TD = state_TD + parts.position_embeddings(torch.from_numpy(position_T))
+        return drop(parts.LayerNorm(state_TD), self._dropout)
 
     def _positions(self, ids: np.ndarray) -> np.ndarray:
         padding = getattr(self._embeddings, "padding_idx", None)
@@ -173,20 +171,22 @@ def _of(linear: nn.Linear, dtype: torch.dtype, gelu: bool = False) -> _Linear:
     return _Linear(linear.weight, linear.bias, dtype, gelu)
 
 
-def _runs(lengths: Sequence[int]) -> list[_Run]:
-    return [_Run(len(list(texts)), length) for length, texts in itertools.groupby(lengths)]
+def _split(rows_TD: torch.Tensor, buckets: Sequence[Bucket]) -> tuple[torch.Tensor, ...]:
+    return rows_TD.split([bucket.mask.numel() for bucket in buckets])
 
 
-def _attention(projected_nL3Hh: torch.Tensor, dropout: float) -> torch.Tensor:
-    """softmax(q k^T) v of texts of one length, the factor already in q; (n L, H h)."""
+def _attention(projected_nL3Hh: torch.Tensor, bucket: Bucket, dropout: float) -> torch.Tensor:
+    """softmax(q k^T) v of a bucket's texts, the factor already in q; (n L, H h)."""
     texts, length, _, heads, width = projected_nL3Hh.shape
     projected_3nHLh = projected_nL3Hh.permute(2, 0, 3, 1, 4)
-    if length >= _LONG or projected_nL3Hh.dtype == torch.float32:
+    if length >= _LONG:
         query, key, value = projected_3nHLh
-        attended_nHLh = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout, scale=1.0)
+        attended_nHLh = functional.scaled_dot_product_attention(query, key, value, bucket.bias, dropout, scale=1.0)
     else:
         query, key, value = projected_3nHLh.reshape(3, texts * heads, length, width).unbind()
-        # In float32 the softmax is not only more exact than in bfloat16 but, on CPUs, faster.
-        weight = torch.softmax(torch.bmm(query, key.transpose(1, 2)).float(), -1).to(value.dtype)
+        score_nHLL = torch.bmm(query, key.transpose(1, 2)).view(texts, heads, length, length)
+        if bucket.bias is not None:
+            score_nHLL = score_nHLL + bucket.bias
+        weight = torch.softmax(score_nHLL, -1).view(texts * heads, length, length)
         attended_nHLh = torch.bmm(drop(weight, dropout), value).view(texts, heads, length, width)
     return attended_nHLh.transpose(1, 2).reshape(texts * length, heads * width)
