@@ -70,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--curve", type=int, default=0, help="steps of the comparison of losses")
-    parser.add_argument("--micro-batches", type=int, default=1)
+    parser.add_argument("--micro-batches", type=int)
     parser.add_argument("--no-peers", action="store_true")
     return parser.parse_args()
 
@@ -78,7 +78,7 @@ def _options() -> argparse.Namespace:
 class _Trainings:
     """Runs of ours over one file of pairs, all from the same weights."""
 
-    def __init__(self, folder: Path, pairs: dict[str, Pairs], micro_batches: int) -> None:
+    def __init__(self, folder: Path, pairs: dict[str, Pairs], micro_batches: int | None) -> None:
         self._folder, self._micro_batches = folder, micro_batches
         self._languages = tuple(pairs)
         with (folder / "pairs.jsonl").open("w", encoding="utf-8") as file:

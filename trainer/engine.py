@@ -59,6 +59,8 @@ def _import_deepspeed() -> Any:
 
 
 deepspeed = _import_deepspeed()
+_CUTS = 4
+"""Micro batches where the configuration leaves them open, and their number matters."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class Engine:
         self._towers = (True,) if tower is None else (True, False)
         """Whether for texts, of each tower."""
         module = MicroBatchEncoder(encoder.to(self.device, torch.float32), pad_id, config, self.device)
+        self._cuts = config.micro_batches or (1 if module.packs and not config.gradient_caching else _CUTS)
         optimizer = adamw(module, config, self.device)
         os.environ.setdefault("LOCAL_RANK", "0")  # DeepSpeed refuses to start without
         self._engine, *_ = deepspeed.initialize(
@@ -208,11 +211,11 @@ class Engine:
         texts, images = np.flatnonzero(~images), np.flatnonzero(images)
         if self._blank is None:
             # Ranks hold equally many queries, so they agree on this number, and each query brings a passage at least.
-            count = min(self.config.micro_batches, 2 * len(batch.query_ids))
+            count = min(self._cuts, 2 * len(batch.query_ids))
             return cut_by_count(length, count), []
         # Beside an image there is one text at least; of images ranks may hold different numbers.
-        count = min(self.config.micro_batches, len(batch.query_ids))
-        image_count = min(self.config.micro_batches, largest_over_ranks(len(images), self.device))
+        count = min(self._cuts, len(batch.query_ids))
+        image_count = min(self._cuts, largest_over_ranks(len(images), self.device))
         of_texts = [texts[rows] for rows in cut_by_count(length[texts], count)]
         return of_texts, [images[rows] for rows in cut_evenly(len(images), image_count)] if image_count else []
 

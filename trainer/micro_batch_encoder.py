@@ -38,10 +38,11 @@ class MicroBatchEncoder(torch.nn.Module):
         self._pad_id, self._device = pad_id, device
         self._dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
         # Under ZeRO-3 a weight is only there while its own module runs.
-        self._packs = device.type == "cpu" and config.zero_stage < 3 and is_packable(encoder)
+        self.packs = device.type == "cpu" and config.zero_stage < 3 and is_packable(encoder)
+        """Whether texts go through packed: how they are cut makes no difference to their padding then."""
 
     def forward(self, micro_batches: Sequence[MicroBatch]) -> torch.Tensor:
-        packed = self._packed() if self._packs else None
+        packed = self._packed() if self.packs else None
         vectors = []
         for one in micro_batches:
             torch.manual_seed(one.seed)

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
-BUCKET_COST = 48
-"""Tokens that go through a layer in the time that the operations of one more bucket take on a CPU."""
+BUCKET_COST = 128
+"""Tokens that go through a layer in about the time that the operations of one more bucket take on a CPU."""
 
 
 @dataclass(frozen=True)
