@@ -7,7 +7,8 @@ set -eu
 python=${PYTHON:-.venv/bin/python}
 "$python" -m venv "$1"
 site=$("$1/bin/python" -c 'import site; print(site.getsitepackages()[0])')
-"$python" -c 'import site; print(site.getsitepackages()[0])' > "$site/project.pth"
+# As a folder of packages, so that its own .pth files count too: the project itself is installed by one.
+"$python" -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' > "$site/project.pth"
 # mosaicml-streaming wants numpy < 2.2 and transformers < 5, but reads local shards with newer ones; what it imports on top
 # of ours comes by name, since its clouds would bring a gigabyte.
 "$1/bin/pip" install --quiet --no-deps \
