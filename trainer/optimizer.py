@@ -24,5 +24,5 @@ def adamw(module: torch.nn.Module, config: EngineConfig, device: torch.device) -
         lr=0.0,
         betas=config.betas,
         eps=config.epsilon,
-        fused=device.type == "cuda",
+        fused=True,
     )

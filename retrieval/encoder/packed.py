@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from retrieval.encoder.buckets import Bucket, cut_into_buckets
-from retrieval.encoder.dropout import drop
+from retrieval.encoder.dropout import add_dropped, drop
 from retrieval.encoder.dual import DualEncoder
 from retrieval.encoder.pooling import pool
 
@@ -72,13 +72,13 @@ class _Layer:
         self.down_norm: nn.LayerNorm = layer.output.LayerNorm
 
     def __call__(self, state_TD: torch.Tensor, buckets: Sequence[Bucket]) -> torch.Tensor:
-        state_TD = self.merge_norm(drop(self.merge(self._attend(state_TD, buckets)), self.merge_dropout) + state_TD)
-        return self.down_norm(drop(self.down(self.up(state_TD)), self.down_dropout) + state_TD)
+        state_TD = self.merge_norm(
+            add_dropped(state_TD, self.merge(self._attend(state_TD, buckets)), self.merge_dropout)
+        )
+        return self.down_norm(add_dropped(state_TD, self.down(self.up(state_TD)), self.down_dropout))
 
     def _attend(self, state_TD: torch.Tensor, buckets: Sequence[Bucket]) -> torch.Tensor:
-        # These are small products of ever new shapes. In float32 they are exacter, and faster than in bfloat16, where
-        # oneDNN writes a program for each shape.
-        projected_TD = self.project(state_TD).float()
+        projected_TD = self.project(state_TD)
         attended = [
             _attention(part_TD.view(*bucket.mask.shape, 3, self.heads, -1), bucket, self.attention_dropout)
             for bucket, part_TD in zip(buckets, _split(projected_TD, buckets), strict=True)
@@ -178,15 +178,18 @@ def _split(rows_TD: torch.Tensor, buckets: Sequence[Bucket]) -> tuple[torch.Tens
 def _attention(projected_nL3Hh: torch.Tensor, bucket: Bucket, dropout: float) -> torch.Tensor:
     """softmax(q k^T) v of a bucket's texts, the factor already in q; (n L, H h)."""
     texts, length, _, heads, width = projected_nL3Hh.shape
-    projected_3nHLh = projected_nL3Hh.permute(2, 0, 3, 1, 4)
+    # Small products of ever new shapes: in float32 they are exacter, and faster than in bfloat16, where oneDNN writes a
+    # program for each shape.
+    exact_3nHLh = projected_nL3Hh.permute(2, 0, 3, 1, 4).to(torch.float32, memory_format=torch.contiguous_format)
     if length >= _LONG:
-        query, key, value = projected_3nHLh
+        query, key, value = exact_3nHLh.unbind()
         attended_nHLh = functional.scaled_dot_product_attention(query, key, value, bucket.bias, dropout, scale=1.0)
     else:
-        query, key, value = projected_3nHLh.reshape(3, texts * heads, length, width).unbind()
+        query, key, value = exact_3nHLh.reshape(3, texts * heads, length, width).unbind()
         score_nHLL = torch.bmm(query, key.transpose(1, 2)).view(texts, heads, length, length)
         if bucket.bias is not None:
             score_nHLL = score_nHLL + bucket.bias
         weight = torch.softmax(score_nHLL, -1).view(texts * heads, length, length)
         attended_nHLh = torch.bmm(drop(weight, dropout), value).view(texts, heads, length, width)
-    return attended_nHLh.transpose(1, 2).reshape(texts * length, heads * width)
+    attended_nLHh = attended_nHLh.transpose(1, 2).to(projected_nL3Hh.dtype, memory_format=torch.contiguous_format)
+    return attended_nLHh.reshape(texts * length, heads * width)
