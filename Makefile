@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/.installed-$(subst $(comma),-,$(EXTRAS))
 # Two test processes at a time, with one thread each: three were no faster on two cores, and starved Ray.
 TEST_ENVIRONMENT := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 RAY_USAGE_STATS_ENABLED=0
 
-.PHONY: install quickstart test test-long test-studies test-fast lint types check bench fuzz lock audit sbom install-locked clean
+.PHONY: install quickstart test test-long test-studies test-faults test-fast lint types check bench fuzz lock audit sbom install-locked clean
 
 install: $(INSTALLED)
 
@@ -37,7 +37,7 @@ quickstart: $(INSTALLED)  ## the main job on the embedded data set: train three 
 	$(BIN)/mixlingual run --config jobs/configs/quickstart.yaml --root $(ROOT)
 
 test: $(INSTALLED)  ## everything that needs no GPU; starts real Ray clusters and worker processes
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not long and not studies'
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not long and not studies and not faults'
 
 test-long: $(INSTALLED)  ## what takes minutes: a host that is lost, a gibibyte through S3 servers, studies of mixes
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m long
@@ -45,8 +45,11 @@ test-long: $(INSTALLED)  ## what takes minutes: a host that is lost, a gibibyte 
 test-studies: $(INSTALLED)  ## the quick start submitted to a cluster in both ways, whole
 	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -m studies
 
+test-faults: $(INSTALLED)  ## kill -9 at random moments, nodes that go, full disks, lost networks: half an hour
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m faults
+
 test-fast: $(INSTALLED)  ## without the tests that start clusters or worker processes
-	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not ray and not distributed and not slow and not long and not studies'
+	$(TEST_ENVIRONMENT) $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not ray and not distributed and not slow and not long and not studies and not faults'
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

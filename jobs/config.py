@@ -175,7 +175,15 @@ def plain_config(config: RunConfig) -> dict[str, Any]:
 
 
 NOT_IN_A_RESULT = {
-    "training": ("workers", "min_workers", "cpus_per_worker", "gpus_per_worker", "threads_per_worker", "max_failures"),
+    "training": (
+        "workers",
+        "min_workers",
+        "resize_seconds",
+        "cpus_per_worker",
+        "gpus_per_worker",
+        "threads_per_worker",
+        "max_failures",
+    ),
     "feed": ("steps_per_task", "prefetch", "token_cache", "cpus"),
     "engine": ("zero_stage", "gradient_caching"),
 }

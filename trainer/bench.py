@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.errors import MixlingualError, WorkError
 from cluster.logs import get_logger
 from trainer.config import TrainingConfig
+from trainer.ray_train import limit_threads, torch_trainer
 
 if TYPE_CHECKING:
     from trainer.worker import TrainSpec
@@ -77,7 +78,6 @@ def run_bench(config: Mapping[str, Any]) -> None:
     import ray.train
 
     from trainer.ranks import rank
-    from trainer.worker import limit_threads
 
     bench: BenchSpec = config["bench"]
     limit_threads(bench.training)
@@ -149,25 +149,9 @@ def benches(number: int, desk: Any, training: TrainingConfig, perform: Perform, 
 
 
 def _trainer(spec: BenchSpec, scratch: Path) -> Any:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
-
-    from trainer.process_groups import HostsConfig
-
-    training = spec.training
-    gpu = training.gpus_per_worker > 0
-    workers: Any = (training.min_workers, training.workers) if training.min_workers else training.workers
-    resources = {"CPU": training.cpus_per_worker} | ({"GPU": training.gpus_per_worker} if gpu else {})
-    return TorchTrainer(
-        run_bench,
-        train_loop_config={"bench": spec},
-        torch_config=HostsConfig(backend="nccl" if gpu else "gloo", max_failures=training.max_failures),
-        scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=resources),
-        run_config=RunConfig(
-            name=f"bench-{spec.number}",
-            storage_path=str(scratch),
-            failure_config=FailureConfig(max_failures=-1),  # the desk counts them, for each training
-        ),
+    # Failures without end: the desk counts them, for each training.
+    return torch_trainer(
+        run_bench, {"bench": spec}, spec.training, name=f"bench-{spec.number}", scratch=scratch, max_failures=-1
     )
 
 

@@ -48,6 +48,8 @@ class TrainingConfig(Config):
     """Training processes; they share each global batch, so they must divide it."""
     min_workers: int | None = Field(default=None, ge=1)
     """Go on with as few workers as this when nodes are lost, and with more again when they are back."""
+    resize_seconds: float = Field(default=60, gt=0)
+    """With `min_workers`: so often training looks whether it can go on with more workers."""
     cpus_per_worker: float = Field(default=1, gt=0)
     """Logical CPUs that a worker asks of Ray."""
     gpus_per_worker: float = Field(default=0, ge=0)

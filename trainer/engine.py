@@ -28,6 +28,7 @@ from trainer.loss import LossConfig
 from trainer.loss.gather import largest_over_ranks
 from trainer.loss.global_loss import GlobalLoss, global_loss
 from trainer.loss.gradcache import VectorPass
+from trainer.memory import naming_memory
 from trainer.micro_batch_encoder import MicroBatch, MicroBatchEncoder
 from trainer.micro_batches import cut_by_budget, cut_by_count, cut_evenly
 from trainer.optimizer import adamw
@@ -78,6 +79,9 @@ class StepResult:
 
     per_query: np.ndarray
     """(b) float32 losses of this rank's queries."""
+
+    likeness: float
+    """Length of the mean of this rank's vectors: 1 where all are the same, near 0 where they point everywhere."""
 
     applied: bool
     """False where the step was left out because a loss or gradient was not finite."""
@@ -139,7 +143,8 @@ class Engine:
         """Make one optimiser step on a global batch of which this rank holds `batch`.
 
         Raises:
-            WorkError: the loss or the gradient is not finite (and `on_nonfinite` is stop); weights are as before.
+            WorkError: the loss or the gradient is not finite (and `on_nonfinite` is stop), weights are as before; or
+                memory does not suffice.
         """
         self._engine.train()
         inputs = batch.inputs
@@ -155,17 +160,19 @@ class Engine:
             absent = [texts for texts in self._towers if texts not in of_tower.values()]
             return self._engine([*micro_batches, *(self._micro_batch([], 0, 0, texts) for texts in absent)])
 
-        forward = VectorPass(encode, rows, self.config.gradient_caching)
-        outcome = global_loss(forward.vectors, batch, self.loss_config)
-        if not math.isfinite(outcome.loss):
-            return self._leave_out(batch, "loss", outcome, math.nan)
-        forward.backward(outcome.gradient, self._backward)
+        with naming_memory(batch.describe()):
+            forward = VectorPass(encode, rows, self.config.gradient_caching)
+            likeness = float(forward.vectors.float().mean(0).norm())
+            outcome = global_loss(forward.vectors, batch, self.loss_config)
+            if not math.isfinite(outcome.loss):
+                return self._leave_out(batch, "loss", outcome, math.nan, likeness)
+            forward.backward(outcome.gradient, self._backward)
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate
         grad_norm, applied = self._update()
         if not applied:
-            return self._leave_out(batch, "gradient norm", outcome, grad_norm)
-        return StepResult(outcome.loss, outcome.accuracy, grad_norm, outcome.per_query, applied=True)
+            return self._leave_out(batch, "gradient norm", outcome, grad_norm, likeness)
+        return StepResult(outcome.loss, outcome.accuracy, grad_norm, outcome.per_query, likeness, applied=True)
 
     @torch.no_grad()
     def encode(self, inputs: Sequence[np.ndarray], max_tokens: int = 16_384) -> np.ndarray:
@@ -245,7 +252,9 @@ class Engine:
             self._engine.zero_grad()
         return grad_norm, math.isfinite(grad_norm)
 
-    def _leave_out(self, batch: LocalBatch, what: str, outcome: GlobalLoss, grad_norm: float) -> StepResult:
+    def _leave_out(
+        self, batch: LocalBatch, what: str, outcome: GlobalLoss, grad_norm: float, likeness: float
+    ) -> StepResult:
         found = outcome.loss if what == "loss" else grad_norm
         if self.config.on_nonfinite == "stop":
             raise WorkError(
@@ -254,7 +263,7 @@ class Engine:
             )
         self.skipped_steps += 1
         _logger.warning("%s left out: the %s is %s", batch.describe(), what, found)
-        return StepResult(outcome.loss, outcome.accuracy, grad_norm, outcome.per_query, applied=False)
+        return StepResult(outcome.loss, outcome.accuracy, grad_norm, outcome.per_query, likeness, applied=False)
 
     def _make_moments(self) -> None:
         """Have AdamW allocate its state, in DeepSpeed's layout, by a step that changes nothing.

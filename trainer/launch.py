@@ -12,6 +12,8 @@ from cluster.errors import WorkError
 from cluster.logs import get_logger
 from cluster.storage import ResultSet, open_result_set, open_store, result_set_exists
 from trainer.feed.stream import STREAM, make_data_config
+from trainer.memory import remedy_for
+from trainer.ray_train import torch_trainer
 from trainer.worker import TrainSpec, innermost, next_step, run_worker
 
 _POLL_SECONDS = 0.5
@@ -59,38 +61,38 @@ def train_encoder(spec: TrainSpec, what: str = "training") -> ResultSet:
 
 
 def _fit(spec: TrainSpec) -> None:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    from ray.exceptions import RayActorError
     from ray.train.v2.api.exceptions import TrainingFailedError
 
-    from trainer.process_groups import HostsConfig
-
     training = spec.training
-    gpu = training.gpus_per_worker > 0
-    workers: Any = (training.min_workers, training.workers) if training.min_workers else training.workers
-    resources = {"CPU": training.cpus_per_worker} | ({"GPU": training.gpus_per_worker} if gpu else {})
     try:
         # Ray's own bookkeeping of a run; all that must last is in our store.
         with open_store(spec.root).staging_folder() as scratch:
-            TorchTrainer(
+            torch_trainer(
                 run_worker,
-                train_loop_config={"spec": spec},
-                torch_config=HostsConfig(backend="nccl" if gpu else "gloo", max_failures=training.max_failures),
-                scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpu, resources_per_worker=resources),
+                {"spec": spec},
+                training,
+                name=spec.fingerprint,
+                scratch=scratch,
+                max_failures=training.max_failures,
                 datasets={STREAM: cast(Any, _no_data)},
                 dataset_config=make_data_config(spec.feed, lambda: next_step(spec), spec.board),
-                run_config=RunConfig(
-                    name=spec.fingerprint,
-                    storage_path=str(scratch),
-                    failure_config=FailureConfig(max_failures=training.max_failures),
-                ),
             ).fit()
     except TrainingFailedError as error:
         _raise_reported(spec.board, spec)
-        line = (str(innermost(error)).strip().splitlines() or [type(error).__name__])[-1]
+        cause = innermost(error)
+        line = (str(cause).strip().splitlines() or [type(error).__name__])[-1]
+        remedy = remedy_for(error)
+        again = "start it again to go on from the newest checkpoint"
         raise WorkError(
-            f"training {spec.name} failed after {training.max_failures} replacement(s) of lost workers: {line}; "
-            f"start it again to go on from the newest checkpoint"
+            f"training {spec.name} failed after {training.max_failures} replacement(s) of lost workers: "
+            + (f"memory ran out; {remedy}, and {again}" if remedy else f"{line}; {again}")
+        ) from error
+    except RayActorError as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WorkError(
+            f"training {spec.name}: the process that watches over its workers was lost ({line}); start it again to go "
+            "on from the newest checkpoint"
         ) from error
     else:
         _raise_reported(spec.board, spec)
@@ -124,8 +126,9 @@ def _progress_bar(spec: TrainSpec, what: str) -> Iterator[Any]:
 
     # On the driver's node, as Ray Train's controller: no other node must be lost with it.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    board_class: Any = ray.remote(num_cpus=0)(ProgressBoard)
-    board = board_class.options(scheduling_strategy=here).remote()
+    # A call each step: as events they would fill the head's memory, where it keeps a hundred thousand.
+    board_class: Any = ray.remote(ProgressBoard)
+    board = board_class.options(num_cpus=0, enable_task_events=False, scheduling_strategy=here).remote()
     stop = threading.Event()
     first = next_step(spec)
     bar = tqdm(total=spec.training.steps, initial=first, desc=what, unit="step", disable=not sys.stderr.isatty())

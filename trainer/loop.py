@@ -14,6 +14,7 @@ from trainer.feed.stream import Batches
 from trainer.loss.gather import gather_rows, row_counts
 from trainer.mixing.ledger import Ledger
 from trainer.mixing.plan import GlobalBatch
+from trainer.ranks import default_device
 from trainer.schedule import learning_rate
 
 
@@ -55,8 +56,9 @@ def gather_slots(share: GlobalBatch) -> GlobalBatch:
     """The slots of all ranks, in rank order, on every rank: what was trained on, for the ledger to count."""
     width = share.passage_language.shape[1]
     columns = np.column_stack([share.kind, share.row, share.query_language, share.passage_language]).astype(np.int64)
-    counts = row_counts(len(columns), torch.device("cpu"))
-    table = gather_rows(torch.from_numpy(columns), counts).numpy()
+    device = default_device()  # NCCL takes nothing from elsewhere
+    counts = row_counts(len(columns), device)
+    table = gather_rows(torch.from_numpy(columns).to(device), counts).cpu().numpy()
     return replace(
         share,
         kind=table[:, 0].astype(np.int8),

@@ -21,6 +21,11 @@ class ScheduleConfig(Config):
     """Rate at the end of the decay, as a share of the peak; the last step stands one step before that end."""
 
 
+def warmup_steps(steps: int, config: ScheduleConfig) -> int:
+    """Steps over which the rate rises."""
+    return round(config.warmup * steps)
+
+
 def learning_rate(step: int, steps: int, peak: float, config: ScheduleConfig) -> float:
     """Learning rate of one step: a pure function, so that a resumed run continues the same curve.
 
@@ -34,9 +39,9 @@ def learning_rate(step: int, steps: int, peak: float, config: ScheduleConfig) ->
         peak: the highest rate.
     """
     step = min(step, steps - 1)
-    warmup_steps = round(config.warmup * steps)
-    if step < warmup_steps:
-        return peak * (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / (steps - warmup_steps)
+    rising = warmup_steps(steps, config)
+    if step < rising:
+        return peak * (step + 1) / rising
+    progress = (step - rising) / (steps - rising)
     fall = {"linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2, "constant": 1.0}[config.decay]
     return peak * (config.final + (1 - config.final) * fall)

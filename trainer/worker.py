@@ -2,11 +2,10 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cluster.errors import DataError, MixlingualError
 from cluster.logs import get_logger
@@ -15,7 +14,10 @@ from retrieval.records import Collection
 from trainer.checkpoint import Checkpoint, CheckpointWriter, latest, read_checkpoint
 from trainer.config import TrainingConfig
 from trainer.feed.stream import STREAM, Batches, FeedSpec
+from trainer.listener import Listener, Telling
 from trainer.mixing.ledger import Ledger
+from trainer.ray_train import limit_threads
+from trainer.schedule import warmup_steps
 from trainer.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -53,34 +55,6 @@ class TrainSpec:
     """Result set of the store that holds it, for machines without a copy; None where all share the folder."""
     board: "ActorHandle | None" = None
     """Told of every step by rank 0, and of errors that no retry mends by any rank."""
-
-
-class Listener(Protocol):
-    """Whom a training tells how it goes, on every rank alike."""
-
-    def step(self, number: int, values: Mapping[str, Any]) -> None:
-        """So many steps are done; figures of the last one."""
-
-    def goes_on(self, number: int, record: Mapping[str, Any]) -> bool:
-        """What a validation before the last step measured; False ends the training there. The same on all ranks."""
-
-
-class Telling:
-    """A listener that has rank 0 tell a board, and lets every training go on."""
-
-    def __init__(self, board: "ActorHandle | None") -> None:
-        self._board = board
-
-    def step(self, number: int, values: Mapping[str, Any]) -> None:
-        """Tell the board."""
-        from trainer.ranks import rank
-
-        if self._board is not None and rank() == 0:
-            self._board.update.remote(number, values)
-
-    def goes_on(self, number: int, record: Mapping[str, Any]) -> bool:
-        """Always."""
-        return True
 
 
 def next_step(spec: TrainSpec) -> int:
@@ -130,18 +104,9 @@ def _reported(spec: TrainSpec) -> Iterator[None]:
 
 
 def innermost(error: BaseException) -> BaseException:
-    """The error that began a chain: Ray wraps what a task raised, several times over."""
-    cause = getattr(error, "cause", None) or error.__cause__
+    """The error that began a chain, or ours that tells of it: Ray wraps what a task raised, several times over."""
+    cause = getattr(error, "cause", None) or (None if isinstance(error, MixlingualError) else error.__cause__)
     return innermost(cause) if isinstance(cause, BaseException) else error
-
-
-def limit_threads(training: TrainingConfig) -> None:
-    """Have torch use the threads that the configuration gives a worker."""
-    import ray.train
-    import torch
-
-    workers_here = ray.train.get_context().get_local_world_size()
-    torch.set_num_threads(training.threads_per_worker or max((os.cpu_count() or 1) // workers_here, 1))
 
 
 class Run:
@@ -155,7 +120,9 @@ class Run:
 
     def __init__(self, spec: TrainSpec, batches: Callable[[int], "Batches | LocalBatches"], listener: Listener) -> None:
         from retrieval.encoder.folder import load_encoder
+        from trainer.collapse import CollapseWatch
         from trainer.engine import Engine
+        from trainer.notices import Notices
         from trainer.validate import Selection, Validator
 
         self.spec, self.listener = spec, listener
@@ -179,6 +146,7 @@ class Run:
         try:
             self.ledger = Ledger(spec.feed.plan.config, spec.feed.plan.sources, progress.get("ledger"))
             self.telemetry = Telemetry(progress.get("telemetry", ()))
+            self._validated = self._validations()
             self.selection: Selection = Selection(**progress.get("selection", {}))
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
             raise DataError(
@@ -189,28 +157,42 @@ class Run:
         self.validator: Validator | None = None
         if spec.validation is not None and training.validation.every:
             self.validator = Validator(spec.validation, self.tokens, spec.feed.pixels)
+        self.collapse = CollapseWatch(warmup_steps(training.steps, training.schedule))
         self.batches = batches(self.steps_done)
+        self.notices = Notices()
 
     def finish(self) -> bool:
         """Train what is left, then publish the encoder; False where the listener ended it before. Collective."""
-        going = all(self.listener.goes_on(step, record) for step, record in self._validations())
+        with contextlib.closing(self.notices):
+            going = self._train()
+        if going:
+            self.ledger.check()
+            self._publish()
+        return going
+
+    def _train(self) -> bool:
+        """Train what is left, and save it; False where the listener ended it before."""
+        going = all(self.listener.goes_on(step, record) for step, record in self._validated)
         for step in self._steps() if going else ():
             self._record(step)
             last = step.number == self.spec.training.steps
             validated = self._validate(step.number, last)
             stopping = self.selection.exhausted(self.spec.training.validation)
-            if last or stopping or validated or step.number % self.spec.training.checkpoint.every == 0:
+            notice = None if last else self.notices.news()
+            if last or stopping or validated or notice or step.number % self.spec.training.checkpoint.every == 0:
                 self._save(step.number)
+            if notice:
+                self.writer.wait()
+                self.notices.heed()
+                self._say("%s: checkpoint of step %d written", notice, step.number)
             if stopping:
-                self._say("stopping early at step %d: no better validation since step %s", step.number)
+                best = self.selection.best_step
+                self._say("stopping early at step %d: no better validation since step %s", step.number, best)
                 break
             if validated and not last and not self.listener.goes_on(step.number, validated):
                 going = False
                 break
         self.writer.wait()
-        if going:
-            self.ledger.check()
-            self._publish()
         return going
 
     def close(self) -> None:
@@ -219,7 +201,7 @@ class Run:
 
     def _validations(self) -> list[tuple[int, dict[str, Any]]]:
         """Step and record of the validations so far, but for one after the last step."""
-        records = map(json.loads, self.telemetry.lines)
+        records = map(json.loads, self.telemetry.lines())
         last = self.spec.training.steps
         return [(one["step"], one) for one in records if one["event"] == "validation" and one["step"] < last]
 
@@ -232,6 +214,7 @@ class Run:
 
     def _record(self, step: "Step") -> None:
         from trainer.mixing.ratios import KINDS
+        from trainer.ranks import rank
 
         self.steps_done = step.number
         kinds = sorted({KINDS[kind] for kind in step.batch.kind.tolist()})
@@ -248,6 +231,8 @@ class Run:
             step_seconds=round(step.step_seconds, 6),
         )
         self.listener.step(step.number, {"loss": step.result.loss, "kind": "+".join(kinds)})
+        if rank() == 0:
+            self.collapse.saw(step.number, step.result.likeness)
 
     def _validate(self, steps_done: int, last: bool) -> dict[str, Any] | None:
         """The record of a validation, where one is due."""
@@ -275,7 +260,7 @@ class Run:
     def _checkpoint(self, steps_done: int, state: "FullState") -> Checkpoint:
         progress = {
             "ledger": self.ledger.state(),
-            "telemetry": self.telemetry.lines,
+            "telemetry": self.telemetry.state(),
             "selection": asdict(self.selection),
         }
         return Checkpoint(
@@ -303,8 +288,8 @@ class Run:
             summary = json.dumps(self.ledger.summary(), ensure_ascii=False, indent=1)
             (folder / LEDGER_FILE).write_text(summary, encoding="utf-8")
 
-    def _say(self, message: str, step: int) -> None:
+    def _say(self, message: str, *values: object) -> None:
         from trainer.ranks import rank
 
         if rank() == 0:
-            _logger.info(message, step, self.selection.best_step)
+            _logger.info(message, *values)

@@ -6,20 +6,23 @@ name/COMMIT         put last; a folder without it does not exist for readers
 """
 
 import contextlib
+import errno
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cluster.documents import parse_json
-from cluster.errors import ConfigError, DataError
+from cluster.errors import ConfigError, DataError, WorkError
 from cluster.fingerprint import file_sha256
 from cluster.storage.store import Store, check_key
 
 MANIFEST = "manifest.json"
 COMMIT = "COMMIT"
 VERSION = 1
+_SHORT_WRITE = re.compile("[0-9]+ requested and [0-9]+ written")  # numpy's words for a disk that is full
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,31 @@ def write_result_set(
         before_commit: called just before the set becomes visible, to stop a writer that may no longer write
             (`Lease.check`).
         replace: take the place of the set that may stand there, instead of giving way to it.
+
+    Raises:
+        WorkError: the disk is full.
     """
     check_key(name)
-    with store.staging_folder() as folder:
+    with store.staging_folder() as folder, _full_disk_named(folder, name):
         yield folder
         seal(folder, about)
         store.publish_folder(folder, name, COMMIT, before_commit, replace)
+
+
+@contextlib.contextmanager
+def _full_disk_named(folder: Path, name: str) -> Iterator[None]:
+    """Say that the disk is full in words of ours: libraries that write say it in theirs, each in another class."""
+    try:
+        yield
+    except Exception as error:
+        said = str(error)
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in said
+        if full or (isinstance(error, OSError) and _SHORT_WRITE.fullmatch(said)):
+            raise WorkError(
+                f"{name}: No space left on device for {folder.parent}; make room there and start the same command again"
+                " to go on"
+            ) from error
+        raise
 
 
 def seal(folder: Path, about: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -250,7 +250,7 @@ class S3Store:
     # What was never committed
 
     def collect_garbage(self, older_than_seconds: float, dry_run: bool = False) -> builtins.list[str]:
-        before = datetime.now(UTC) - timedelta(seconds=older_than_seconds)
+        before = self._bucket.now() - timedelta(seconds=older_than_seconds)
         garbage: dict[str, list[str]] = {}
         for place, items in self._uncommitted().items():
             if max(item.modified for item in items) <= before:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
@@ -100,11 +101,8 @@ class Bucket:
 
     def get(self, key: str) -> bytes:
         """The bytes of an object; FileNotFoundError where there is none."""
-
-        def attempt() -> bytes:
-            return bytes(self._client.get_object(Bucket=self.name, Key=key)["Body"].read())
-
-        return bytes(self._tried(attempt, "get_object", key))
+        body = self._tried(lambda: self._client.get_object(Bucket=self.name, Key=key)["Body"].read(), "get_object", key)
+        return bytes(body)
 
     def get_part(self, key: str, offset: int, length: int, handle: int) -> int:
         """Write `length` bytes of an object, from `offset` on, to the same place of an open file.
@@ -198,6 +196,11 @@ class Bucket:
     def any_below(self, prefix: str) -> bool:
         """Whether an object's key begins with a prefix."""
         return bool(self._call("list_objects_v2", None, Prefix=prefix, MaxKeys=1).get("Contents"))
+
+    def now(self) -> datetime:
+        """The time by the clock that dates the objects; this machine's may have jumped."""
+        answer = self._call("list_objects_v2", None, Prefix=self._probe_prefix, MaxKeys=1)
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are not there count as removed."""

@@ -91,8 +91,10 @@ def _desk(training: TrainingConfig) -> Iterator[Any]:
     from trainer.desk import Desk
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    desk_class: Any = ray.remote(num_cpus=0)(Desk)
-    desk = desk_class.options(scheduling_strategy=here, max_concurrency=_MOST_WAITING).remote(training.max_failures)
+    desk_class: Any = ray.remote(Desk)
+    desk = desk_class.options(
+        num_cpus=0, enable_task_events=False, scheduling_strategy=here, max_concurrency=_MOST_WAITING
+    ).remote(training.max_failures)
     try:
         yield desk
     finally:

@@ -29,6 +29,10 @@ LARGEST_K = 10_000
 _logger = get_logger("index")
 
 
+class ShardLostError(WorkError):
+    """The process of a shard went while it opened its files."""
+
+
 class ShardActor:
     """One shard in a process of its own."""
 
@@ -187,18 +191,23 @@ class SearchService:
         replicas = self._actors[shard]
         if actor not in replicas:
             return replicas[self._batches_sent % len(replicas)]
-        self._restarts[shard] += 1
-        if self._restarts[shard] > self.config.restarts:
-            raise WorkError(
-                f"shard {shard} of {self.spec.name} was lost {self._restarts[shard]} times ({lost}); look at its "
-                "machine's memory, or raise search.restarts or search.timeout_seconds"
-            )
-        started = time.monotonic()
-        _logger.warning("shard %d: %s; starting it again from its files", shard, lost)
-        ray.kill(actor)
-        replicas[replicas.index(actor)] = new = self._start(shard)
-        self._wait([new.open.remote()])
-        self.recoveries.append(Recovery(shard, lost, time.monotonic() - started))
+        started, reason = time.monotonic(), lost
+        while True:
+            self._restarts[shard] += 1
+            if self._restarts[shard] > self.config.restarts:
+                raise WorkError(
+                    f"shard {shard} of {self.spec.name} was lost {self._restarts[shard]} times ({lost}); look at its "
+                    "machine's memory, or raise search.restarts or search.timeout_seconds"
+                )
+            _logger.warning("shard %d: %s; starting it again from its files", shard, lost)
+            ray.kill(actor)
+            replicas[replicas.index(actor)] = new = self._start(shard)
+            try:
+                self._wait([new.open.remote()])
+                break
+            except ShardLostError as error:  # while it opened its files
+                actor, lost = new, str(error)
+        self.recoveries.append(Recovery(shard, reason, time.monotonic() - started))
         _logger.warning("shard %d is back after %.1f s", shard, self.recoveries[-1].seconds)
         return new
 
@@ -241,7 +250,7 @@ class SearchService:
             raise _own(error) from error
         except RayActorError as error:
             line = str(error).strip().splitlines()[0]
-            raise WorkError(
+            raise ShardLostError(
                 f"a shard was lost while it opened its files ({line}); look at its machine's memory"
             ) from error
 

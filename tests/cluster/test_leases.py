@@ -6,15 +6,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from object_stores.faulty_proxy import faulty_proxy
 
 from cluster.errors import DataError
 from cluster.storage import Store, open_store, result_set_exists, write_result_set
 from cluster.storage.lease import Lease, LeaseHeldError, LeaseLostError, acquire_lease, hold_lease
+from cluster.storage.retries import Retries
 
 REPOSITORY = Path(__file__).parents[2]
 SECONDS = 1.5
@@ -123,6 +125,49 @@ def test_who_lost_the_lease_cannot_commit(store: Store) -> None:
     assert result_set_exists(store, "nightly/1") and not store.exists("nightly/2")
     lease.release()
     assert b"another" in store.read_bytes(".leases/nightly/000000000002"), "the new holder's record was touched"
+
+
+def test_a_holder_that_was_cut_off_finds_itself_shut_out(
+    moto: str, s3_root: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes back with all its work done, and the store does not take it."""
+    cut = threading.Event()
+    with faulty_proxy(moto, spoil=lambda _: "reset" if cut.is_set() else None) as way:
+        far = open_store(s3_root(way.url))
+        near = open_store(far.uri.replace(way.url, moto))
+        monkeypatch.setattr(far._bucket, "retries", Retries(attempts=2, first_seconds=0.01))  # type: ignore[attr-defined]
+        old = acquire_lease(far, "nightly", SECONDS)
+        with (
+            pytest.raises(LeaseLostError, match="another process holds it with token 2"),
+            write_result_set(far, "nightly/old", {}, before_commit=old.check) as folder,
+        ):
+            (folder / "verdict").write_text("good")
+            cut.set()
+            with hold_lease(near, "nightly", SECONDS) as new:
+                cut.clear()
+                time.sleep(SECONDS / 2)  # several of the old one's heartbeats
+                with write_result_set(near, "nightly/new", {}, before_commit=new.check) as theirs:
+                    (theirs / "verdict").write_text("good")
+        old.release()
+    assert result_set_exists(near, "nightly/new") and not near.exists("nightly/old")
+    with hold_lease(near, "nightly", SECONDS) as lease:
+        assert lease.token == 3
+
+
+@pytest.mark.parametrize("days", [-3650, 3650])
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    """Neither for the holder, nor for who waits; nor for one that is dead."""
+    store, real = open_store(tmp_path), time.time
+    held = acquire_lease(store, "nightly", 0.8)
+    monkeypatch.setattr("time.time", lambda: real() + days * 86_400)
+    with pytest.raises(LeaseHeldError):
+        acquire_lease(store, "nightly", 0.8, wait_seconds=1.0)
+    held.check()
+    held._stop.set()  # as a process that was killed: no more heartbeats
+    held._thread.join()
+    started = time.monotonic()
+    with hold_lease(store, "nightly", 0.8) as lease:
+        assert lease.token == 2 and time.monotonic() - started >= 0.8
 
 
 def test_a_lease_that_cannot_be_kept_up_counts_as_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

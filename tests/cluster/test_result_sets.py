@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cluster.errors import ConfigError, DataError
+from cluster.errors import ConfigError, DataError, WorkError
 from cluster.fingerprint import file_sha256
 from cluster.storage import ResultSet, open_result_set, open_store, result_set_exists, write_result_set
 from cluster.storage.result_set import COMMIT, MANIFEST
@@ -55,6 +55,23 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_a_writer_that_fails_leaves_no_trace(tmp_path: Path, trouble: type[BaseException]) -> None:
     with pytest.raises(trouble), write_result_set(open_store(tmp_path), NAME, {}) as folder:
         (folder / "a.txt").write_text("half")
+        raise trouble
+    assert [path.name for path in tmp_path.rglob("*")] == [STAGING]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        OSError(28, "No space left on device", "a.parquet"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        OSError("100000 requested and 8176 written"),
+    ],
+)
+def test_a_full_disk_is_said_whichever_library_met_it(tmp_path: Path, trouble: Exception) -> None:
+    with (
+        pytest.raises(WorkError, match=rf"^{NAME}: No space left on device for {tmp_path}/.staging; make room"),
+        write_result_set(open_store(tmp_path), NAME, {}),
+    ):
         raise trouble
     assert [path.name for path in tmp_path.rglob("*")] == [STAGING]
 
@@ -253,6 +270,19 @@ def test_without_locks_only_what_has_not_changed_for_a_day_goes(
         os.utime(path, (long_ago, long_ago))
     write(tmp_path)
     assert sorted(staged(tmp_path)) == sorted([new, nested])
+
+
+def test_without_locks_a_clock_that_is_ahead_takes_no_folder_for_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: Any) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    monkeypatch.setattr("time.time", lambda: 4e9)
+    (tmp_path / STAGING / "new").mkdir(parents=True)
+    write(tmp_path)
+    assert staged(tmp_path) == [tmp_path / STAGING / "new"]
 
 
 def test_sweeping_follows_no_link(tmp_path: Path) -> None:

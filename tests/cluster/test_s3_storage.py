@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
+import botocore.config
 import pytest
 from object_stores.faulty_proxy import faulty_proxy
 from object_stores.servers import BUCKET, client
@@ -302,6 +304,28 @@ def test_all_is_right_when_a_fifth_of_the_requests_fails(
     assert set(traffic.faults) == {"503", "reset", "lost answer"} and sum(traffic.faults.values()) > 10
     assert sent < 2 * (sent - sum(traffic.faults.values()))
     assert len([key for key in objects(store.uri, behind) if not key.startswith(".")]) == 8 * 3 + 2
+
+
+def test_a_store_that_is_slow_or_does_not_answer_is_waited_for_and_asked_again(
+    moto: str, s3_root: Roots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, seen = botocore.config.Config, set[str]()
+    monkeypatch.setattr("botocore.config.Config", lambda **fields: made(**(fields | {"read_timeout": 1})))
+
+    def spoil(request: str) -> str:
+        place = re.search("(PUT|GET) .*(a.txt|COMMIT)", request)
+        if place is None or place[0] in seen:
+            return "slow"
+        seen.add(place[0])
+        return "stuck"
+
+    with faulty_proxy(moto, spoil=spoil) as traffic:
+        store = open_store(s3_root(traffic.url))
+        monkeypatch.setattr(store._bucket, "retries", Retries(first_seconds=0.01))  # type: ignore[attr-defined]
+        write(store)
+        monkeypatch.setenv("MIXLINGUAL_STORAGE_CACHE", str(tmp_path / "another cache"))
+        assert texts(open_store(store.uri)) == FILES
+    assert traffic.faults["stuck"] >= 3 and traffic.faults["slow"] > 5
 
 
 @pytest.mark.parametrize("lost", ["PUT .*/COMMIT", "POST .*uploadId=", "PUT .*partNumber=2"])
@@ -596,3 +620,23 @@ def test_only_old_leftovers_are_collected(moto: str, s3_root: Roots) -> None:
     assert store.collect_garbage(0) == [f"sets/one/{leftover}", f"sets/three/{leftover}/a.txt", f"sets/two/{leftover}"]
     assert store.collect_garbage(0) == []
     assert texts(store) == FILES and store.read_bytes("index.html") == b"ours"
+
+
+def test_a_clock_that_is_years_ahead_takes_nothing_for_a_leftover(
+    moto: str, s3_root: Roots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a writer has just put there is dated by the server."""
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=3650)
+
+    store, collected = open_store(s3_root(moto)), list[str]()
+    with write_result_set(
+        store, "sets/one", {}, before_commit=lambda: collected.extend(store.collect_garbage(3600))
+    ) as folder:
+        for module in ("s3", "s3_bucket"):
+            monkeypatch.setattr(f"cluster.storage.{module}.datetime", Ahead, raising=False)
+        (folder / "a.txt").write_text("a")
+    assert not collected and texts(store) == {"a.txt": "a"}

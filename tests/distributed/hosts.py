@@ -87,6 +87,10 @@ class Host:
         """Take the network away; nobody is told."""
         _ip("-n", self.namespace, "link", "set", "eth0", "down")
 
+    def plug_in(self) -> None:
+        """Give the network back."""
+        _ip("-n", self.namespace, "link", "set", "eth0", "up")
+
     def power_off(self) -> None:
         """Kill all that runs here, by the ids that the kernel lists for this namespace."""
         while found := self.processes():
@@ -138,11 +142,17 @@ def start_ray(hosts: Sequence[Host], cpus: Sequence[int], environment: Mapping[s
     address = f"{head.address}:{_PORT}"
     as_head = ["--head", f"--port={_PORT}", f"--temp-dir={head.ray_folder}", "--include-dashboard=false"]
     wait_for_ray([_start_node(head, cpus[0], as_head, environment, logs)])
-    as_worker = [f"--address={address}"]
     wait_for_ray(
-        [_start_node(host, count, as_worker, environment, logs) for host, count in zip(others, cpus[1:], strict=True)]
+        [join_ray(host, count, address, environment, logs) for host, count in zip(others, cpus[1:], strict=True)]
     )
     return address
+
+
+def join_ray(
+    host: Host, cpus: int, address: str, environment: Mapping[str, str], logs: Path
+) -> tuple[subprocess.Popen[str], Path]:
+    """Start a node of a cluster that is there; the process and its log."""
+    return _start_node(host, cpus, [f"--address={address}"], environment, logs)
 
 
 def _start_node(

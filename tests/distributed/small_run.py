@@ -2,18 +2,19 @@
 
 import dataclasses
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cluster.config import build_config
 from cluster.storage import open_store
 from retrieval.encoder.config import EncoderConfig
-from retrieval.encoder.folder import build_encoder, save_encoder
+from retrieval.encoder.folder import build_encoder, load_encoder, save_encoder
 from retrieval.groups import PreparedGroups, open_groups
 from retrieval.prepare import PrepareConfig, prepare
 from retrieval.records import collection_from_groups
 from trainer.config import TrainingConfig
-from trainer.feed.stream import FeedSpec
+from trainer.feed.stream import BatchMaker, FeedSpec
 from trainer.mixing.config import MixingConfig, SourceShape
 from trainer.mixing.plan import Plan
 from trainer.worker import TrainSpec
@@ -63,11 +64,24 @@ def small_plan(groups: PreparedGroups, mix: Any, batch: int = 16, seed: int = 0,
     return Plan(build_config(MixingConfig, {"mix": mix, "batch": batch, **options}), shapes, seed)
 
 
-def small_spec(root: Path, steps: int, workers: int = 1, dropout: float = 0.1, **training: Any) -> TrainSpec:
-    """A whole training run below a root; the same root always gives the same run."""
+def small_spec(
+    root: Path,
+    steps: int,
+    workers: int = 1,
+    dropout: float = 0.1,
+    batch: int = 16,
+    fresh: Mapping[str, Any] | None = None,
+    **training: Any,
+) -> TrainSpec:
+    """A whole training run below a root; the same root always gives the same run.
+
+    Args:
+        fresh: sizes of the encoder that differ from the usual ones.
+        training: fields of TrainingConfig.
+    """
     groups = small_groups(root)
-    fresh = {"layers": 2, "hidden": 32, "heads": 2, "intermediate": 64, "vocabulary": 300, "dropout": dropout}
-    encoder_config = build_config(EncoderConfig, {"fresh": fresh})
+    usual = {"layers": 2, "hidden": 32, "heads": 2, "intermediate": 64, "vocabulary": 300, "dropout": dropout}
+    encoder_config = build_config(EncoderConfig, {"fresh": usual | dict(fresh or {})})
     texts = [text for g in groups.iter_groups() for pair in g.pairs.values() for text in (pair.query, pair.passage)]
     encoder, tokens = build_encoder(encoder_config, texts)
     start = root / "start"
@@ -90,7 +104,7 @@ def small_spec(root: Path, steps: int, workers: int = 1, dropout: float = 0.1, *
         fingerprint="small",
         seed=5,
         encoder_folder=start,
-        feed=FeedSpec(small_plan(groups, mix), groups, tokens, config.feed, steps),
+        feed=FeedSpec(small_plan(groups, mix, batch), groups, tokens, config.feed, steps),
         training=config,
         validation=collection_from_groups("validation", chosen, LANGUAGES),
         about={"stage": "test"},
@@ -100,3 +114,21 @@ def small_spec(root: Path, steps: int, workers: int = 1, dropout: float = 0.1, *
 def with_training(spec: TrainSpec, **changes: Any) -> TrainSpec:
     """The same run with other settings of where and how fast it runs."""
     return dataclasses.replace(spec, training=spec.training.model_copy(update=changes))
+
+
+def plain_losses(spec: TrainSpec, steps: int | None = None) -> list[float]:
+    """The run's first steps, or all, in plain steps: one process, no Ray, every batch made on the spot."""
+    from trainer.engine import Engine
+    from trainer.ranks import process_group
+    from trainer.schedule import learning_rate
+
+    encoder, tokens = load_encoder(spec.encoder_folder)
+    maker, training = BatchMaker(spec.feed, rank=0, world_size=1), spec.training
+    peak, found = training.engine.learning_rate, []
+    with process_group():
+        engine = Engine(encoder, tokens.pad_id, training.engine, training.loss, seed=spec.seed)
+        for step in range(steps or training.steps):
+            rate = learning_rate(step, training.steps, peak, training.schedule)
+            found.append(engine.train_step(maker.make(step).local, rate).loss)
+        engine.close()
+    return found

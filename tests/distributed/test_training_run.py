@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from distributed.nodes import training_workers
 from distributed.small_run import small_groups, small_plan, small_spec, with_training
 from ray_clusters.listeners import listeners
 
@@ -76,19 +77,6 @@ def records(result: ResultSet, event: str) -> list[dict[str, Any]]:
 
 def losses(result: ResultSet) -> np.ndarray:
     return np.array([line["loss"] for line in records(result, "step")])
-
-
-def training_workers() -> list[psutil.Process]:
-    """Ray Train's workers below this process: no other cluster's."""
-    below = psutil.Process().children(recursive=True)
-    found = []
-    for process in below:
-        try:
-            if "RayTrainWorker" in " ".join(process.cmdline()):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 def kill_one_worker(spec: TrainSpec, after_step: int, running: threading.Event) -> bool:
@@ -155,6 +143,23 @@ def test_a_run_goes_on_with_another_number_of_workers(cluster: None, undisturbed
     )
     kinds = [(line["step"], line["kind"], line["source"]) for line in records(resumed, "step")]
     assert kinds == [(line["step"], line["kind"], line["source"]) for line in records(undisturbed, "step")]
+
+
+def collapse_warnings() -> list[str]:
+    """What training workers of this cluster have said of collapsed encoders so far."""
+    import ray
+
+    logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+    lines = [line for path in logs.glob("worker-*.err") for line in path.read_text(errors="replace").splitlines()]
+    return [line for line in lines if "collapsed" in line]
+
+
+def test_a_collapsed_encoder_is_warned_of_once(cluster: None, undisturbed: ResultSet, tmp_path: Path) -> None:
+    assert collapse_warnings() == [], "healthy encoders are not warned of"
+    rate = {"learning_rate": 1.0, "zero_stage": 1}
+    train_encoder(small_spec(tmp_path, 60, workers=2, engine=rate, validation={"every": 0}))
+    (line,) = collapse_warnings()
+    assert "lower training.engine.learning_rate" in line
 
 
 def test_an_error_that_no_retry_mends_ends_the_run_in_one_line(cluster: None, tmp_path: Path) -> None:

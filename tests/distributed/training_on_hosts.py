@@ -5,17 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from distributed.small_run import small_spec
+from distributed.small_run import plain_losses, small_spec
 
 from cluster.errors import ConfigError
 from cluster.ray_runtime import RayConfig, ray_cluster
-from retrieval.encoder.folder import load_encoder
 from trainer.config import TrainingConfig
-from trainer.engine import Engine
-from trainer.feed.stream import BatchMaker
 from trainer.launch import train_encoder
-from trainer.ranks import process_group
-from trainer.schedule import learning_rate
 from trainer.worker import TrainSpec
 
 STEPS = 60
@@ -54,16 +49,6 @@ def check_sizes(training: TrainingConfig) -> None:
     with ray_cluster(here, cpus_needed=20):
         pass
     _internal_kv_del(key[0], namespace=key[1])
-
-
-def plain_losses(spec: TrainSpec) -> list[float]:
-    """The same run in plain steps: one process, no Ray, every batch made on the spot."""
-    encoder, tokens = load_encoder(spec.encoder_folder)
-    maker, training = BatchMaker(spec.feed, rank=0, world_size=1), spec.training
-    with process_group():
-        engine = Engine(encoder, tokens.pad_id, training.engine, training.loss, seed=spec.seed)
-        rates = [learning_rate(n, STEPS, training.engine.learning_rate, training.schedule) for n in range(STEPS)]
-        return [engine.train_step(maker.make(step).local, rate).loss for step, rate in enumerate(rates)]
 
 
 def main(address: str, root: str, report: str) -> None:

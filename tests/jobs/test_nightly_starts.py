@@ -128,6 +128,26 @@ def test_whatever_is_killed_no_night_is_begun_twice_and_each_one_is_finished(sta
         assert finished == sorted(set(finished))
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(-60, 60), st.booleans()), min_size=1, max_size=8))
+def test_however_the_clock_jumps_no_night_is_done_twice(starts: list[tuple[int, bool]]) -> None:
+    """Hours forward or back from start to start; each is killed or not."""
+    with tempfile.TemporaryDirectory() as folder:
+        store, config = open_store(folder), nightly_config(resume_hours=20)
+        moment, finished = at("2026-03-01T01:00"), []
+        for hours, killed in starts:
+            moment += timedelta(hours=hours)
+            day, _ = begin(store, config, moment, None)
+            assert day not in finished or not is_unfinished(store, day), "begun anew"
+            if not killed and day not in finished:
+                with write_result_set(store, f"nightly/{day}", {}) as verdict:
+                    (verdict / "verdict.json").write_text("{}")
+                finished.append(day)
+            if not killed:
+                finish(store, day)
+        assert len(set(finished)) == len(finished)
+
+
 # What the code is
 
 

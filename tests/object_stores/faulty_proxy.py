@@ -6,12 +6,14 @@ import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 _SLOW_DOWN = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your rate</Message></Error>"
+_SLOW_SECONDS, _STUCK_SECONDS = 0.2, 3.0
 _OF_ONE_CONNECTION = ("connection", "keep-alive", "transfer-encoding", "expect")
 
 
@@ -33,7 +35,8 @@ def faulty_proxy(
     """A proxy that spoils requests: `share` of them by dice, and those for which `spoil` names a fault.
 
     Faults: "503"; "reset", the connection breaks before the server sees the request; "lost answer", it breaks in the
-    middle of the answer (so the request was done, and its sender does not know).
+    middle of the answer (so the request was done, and its sender does not know); "slow", the answer takes its time;
+    "stuck", there is none for longer than anybody waits.
     """
     traffic = Traffic()
     dice = random.Random(seed)
@@ -56,7 +59,11 @@ def faulty_proxy(
                 self._answer(503, [("Content-Type", "application/xml")], _SLOW_DOWN)
             elif fault == "reset":
                 self._reset()
+            elif fault == "stuck":
+                time.sleep(_STUCK_SECONDS)
+                self._reset()
             else:
+                time.sleep(_SLOW_SECONDS if fault == "slow" else 0)
                 self._pass_on(body, lose=fault == "lost answer")
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815 - names that the base class calls

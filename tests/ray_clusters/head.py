@@ -54,18 +54,35 @@ class AgentMissingError(Exception):
     """The head runs without its agent, which takes jobs: another process took the agent's port meanwhile."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a head listens and what it is asked with; another one in the same place follows it."""
+
+    gcs: int
+    dashboard: int
+    agent: int
+    client: int
+    token: str
+
+
+def free_place() -> Place:
+    """One that nobody has."""
+    return Place(*free_ports(4), token=secrets.token_hex(32))
+
+
 @contextlib.contextmanager
-def ray_head(cpus: int, environment: Mapping[str, str]) -> Iterator[Head]:
+def ray_head(cpus: int, environment: Mapping[str, str], place: Place | None = None) -> Iterator[Head]:
     """A head for the time of a block.
 
     Args:
         cpus: logical ones.
         environment: of the head, and so of the jobs on it; more than what a head needs anyhow.
+        place: where it is; None takes a free one.
     """
     for attempt in range(_ATTEMPTS):
         with contextlib.ExitStack() as stack:
             try:
-                head = stack.enter_context(_one_head(cpus, environment))
+                head = stack.enter_context(_one_head(cpus, environment, place or free_place()))
             except AgentMissingError:
                 if attempt == _ATTEMPTS - 1:
                     raise
@@ -75,20 +92,18 @@ def ray_head(cpus: int, environment: Mapping[str, str]) -> Iterator[Head]:
 
 
 @contextlib.contextmanager
-def _one_head(cpus: int, environment: Mapping[str, str]) -> Iterator[Head]:
-    gcs, dashboard, agent, client = free_ports(4)
-    token = secrets.token_hex(32)
+def _one_head(cpus: int, environment: Mapping[str, str], place: Place) -> Iterator[Head]:
     folder = tempfile.mkdtemp(prefix="head-", dir="/tmp")  # a short path: Ray makes sockets below it
     command = [BIN / "ray", "start", "--head", "--block", "--num-cpus", cpus, "--disable-usage-stats"]
-    command += ["--node-ip-address", "127.0.0.1", "--port", gcs, "--temp-dir", folder]
-    command += ["--dashboard-host", "127.0.0.1", "--dashboard-port", dashboard]
-    command += ["--dashboard-agent-listen-port", agent, "--ray-client-server-port", client]
+    command += ["--node-ip-address", "127.0.0.1", "--port", place.gcs, "--temp-dir", folder]
+    command += ["--dashboard-host", "127.0.0.1", "--dashboard-port", place.dashboard]
+    command += ["--dashboard-agent-listen-port", place.agent, "--ray-client-server-port", place.client]
     command += ["--object-store-memory", 128 << 20]
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "AWS_", "MIXLINGUAL_"))}
     settings = {
         "PATH": f"{BIN}:{os.environ['PATH']}",
         "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": token,
+        "RAY_AUTH_TOKEN": place.token,
         "RAY_worker_niceness": "0",
         "OMP_NUM_THREADS": "1",
         LOOPBACK_SWITCH: "0",
@@ -103,10 +118,11 @@ def _one_head(cpus: int, environment: Mapping[str, str]) -> Iterator[Head]:
             start_new_session=True,
         ) as process,
     ):
-        head = Head(f"http://127.0.0.1:{dashboard}", f"127.0.0.1:{gcs}", token, psutil.Process(process.pid))
+        url, address = f"http://127.0.0.1:{place.dashboard}", f"127.0.0.1:{place.gcs}"
+        head = Head(url, address, place.token, psutil.Process(process.pid))
         try:
             _wait_for_dashboard(head, process, Path(output.name))
-            _wait_for_agent(head, agent)
+            _wait_for_agent(head, place.agent)
             yield head
         finally:
             _end(head, process)

@@ -1,7 +1,10 @@
 """Telemetry: lines of plain JSON that survive a checkpoint, and evaluations in brief."""
 
+import base64
 import json
 import math
+import random
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ def test_records_are_lines_of_json_and_go_on_after_a_checkpoint(tmp_path: Path) 
     first = Telemetry()
     first.add("step", 1, loss=2.5, kind="mono", source="größe")
     first.add("validation", 1, multi={"mAP": 0.5}, rank_distance=3.0)
-    resumed = Telemetry(json.loads(json.dumps(first.lines)))
+    resumed = Telemetry(json.loads(json.dumps(first.state())))
     resumed.add("step", 2, loss=2.25, kind="cross", source="größe")
     resumed.write(tmp_path / FILE)
     lines = (tmp_path / FILE).read_text(encoding="utf-8").splitlines()
@@ -25,13 +28,35 @@ def test_records_are_lines_of_json_and_go_on_after_a_checkpoint(tmp_path: Path) 
         {"event": "validation", "step": 1, "multi": {"mAP": 0.5}, "rank_distance": 3.0},
         {"event": "step", "step": 2, "loss": 2.25, "kind": "cross", "source": "größe"},
     ]
-    assert len(first.lines) == 2, "a resumed record does not reach back"
+    assert len(list(first.lines())) == 2, "a resumed record does not reach back"
+
+
+def test_a_long_run_is_kept_small_and_whole(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    long, expected = Telemetry(), []
+    for step in range(1, 5001):
+        values = {"loss": draw.random(), "grad_norm": draw.random(), "kind": draw.choice(["mono", "cross", "multi"])}
+        long.add("step", step, **values)
+        expected.append({"event": "step", "step": step} | values)
+        if step % 700 == 0:
+            long = Telemetry(json.loads(json.dumps(long.state())))
+    long.write(tmp_path / FILE)
+    assert list(map(json.loads, (tmp_path / FILE).read_text().splitlines())) == expected
+    assert list(map(json.loads, long.lines())) == expected
+    assert len(json.dumps(long.state())) < len((tmp_path / FILE).read_bytes()) / 2
+
+
+def test_a_damaged_or_endless_block_is_refused() -> None:
+    bomb = base64.b64encode(zlib.compress(bytes(64 << 20))).decode()
+    for block in ("no base64!", "AAAA", bomb, bomb[: len(bomb) // 8 * 4]):
+        with pytest.raises(ValueError):
+            list(Telemetry([block]).lines())
 
 
 def test_figures_that_do_not_exist_are_null() -> None:
     telemetry = Telemetry()
     telemetry.add("step", 1, loss=math.nan, grad_norm=math.inf, mono={"mAP": -math.inf, "R@1": 1.0})
-    assert json.loads(telemetry.lines[0], parse_constant=pytest.fail) == {
+    assert json.loads(telemetry.state()[0], parse_constant=pytest.fail) == {
         "event": "step",
         "step": 1,
         "loss": None,
