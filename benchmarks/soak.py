@@ -72,7 +72,9 @@ def watch(spec: Any) -> list[dict[str, Any]]:
     finally:
         over.set()
         thread.join()
-    print([(s["step"], round(s.get("ray::RayTrainWorker", {"bytes": 0})["bytes"] / 2**20, 1)) for s in samples])
+    kind = "ray::RayTrainWorker"
+    worker = [(sample["step"], sample[kind]["bytes"] >> 20) for sample in samples if kind in sample]
+    print("step and MiB of the training worker:", *worker)
     print(f"{spec.training.steps} steps in {time.monotonic() - started:.0f} s, {len(samples)} samples")
     return samples
 
