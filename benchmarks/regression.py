@@ -25,6 +25,10 @@ RUNS: dict[str, tuple[list[str], dict[str, Read]]] = {
         ["--no-peers", "--part", "13", "--rounds", "2"],
         {"texts encoded a second, bf16": lambda found: found["rates"]["mixlingual bf16"]},
     ),
+    "train.py": (
+        ["--no-peers", "--rounds", "1", "--steps", "8"],
+        {"pairs trained on a second, bf16": lambda found: found["rates"]["mixlingual bf16"]},
+    ),
     "feed.py": (
         ["--no-peers", "--no-ray", "--rounds", "2", "--steps", "40"],
         {
