@@ -8,7 +8,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
@@ -198,9 +198,9 @@ class Bucket:
         return bool(self._call("list_objects_v2", None, Prefix=prefix, MaxKeys=1).get("Contents"))
 
     def now(self) -> datetime:
-        """The time by the clock that dates the objects; this machine's may have jumped."""
+        """The time by the clock that dates the objects, to the second, rounded up; this machine's may have jumped."""
         answer = self._call("list_objects_v2", None, Prefix=self._probe_prefix, MaxKeys=1)
-        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]) + timedelta(seconds=1)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are not there count as removed."""
