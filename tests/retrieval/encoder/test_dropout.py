@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from retrieval.encoder.dropout import drop
+from retrieval.encoder.dropout import add_dropped, drop
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
@@ -39,3 +39,15 @@ def test_a_seed_repeats_it_and_nothing_is_drawn_for_none() -> None:
     torch.manual_seed(7)
     assert torch.equal(torch.rand(1), after)
     assert torch.isfinite(seeded(1 - 1e-9)).all()
+
+
+def test_added_to_a_residual_it_is_the_same_dropout_with_the_same_gradients() -> None:
+    found = []
+    for add in (add_dropped, lambda residual, x, probability: residual + drop(x, probability)):
+        torch.manual_seed(3)
+        residual, x = torch.randn(40, 33, requires_grad=True), torch.randn(40, 33, requires_grad=True)
+        out = add(residual, x, 0.3)
+        (out * torch.arange(33)).sum().backward()
+        found.append((out.detach(), residual.grad, x.grad))
+    torch.testing.assert_close(found[0], found[1])
+    assert 0.2 < float((found[0][2][:, 1:] == 0).float().mean()) < 0.4
