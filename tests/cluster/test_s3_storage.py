@@ -165,16 +165,16 @@ def test_killed_at_every_step_nothing_is_half_visible(root: str, store: Store, s
     done = subprocess.run(program, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, check=False)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
-    # Killed before the commit the set is absent, after it whole; and both happened.
-    first = seen["stood"][0]
-    assert seen["stood"] == [step for step in [*seen["killed"], seen["killed"][-1] + stride] if step >= first]
-    assert first > (15 if root.startswith("s3:") else 1), (
-        "heads and bodies of four files, two parts and the commit object"
-    )
+    # A commit on its way may be taken or not; a server that lost its client before it saw the whole of it may drop it.
+    expected = {"writing": {False}, "committing": {False, True}, "committed": {True}, "done": {True}}
+    assert [writer for writer in seen if writer["stood"] not in expected[writer["stage"]]] == []
+    assert {"writing", "committing"} <= {writer["stage"] for writer in seen}
+    stood = sum(writer["stood"] for writer in seen)
     store.collect_garbage(0)
-    assert len([*store.list("")]) == len(seen["stood"]) * 5
+    assert len([*store.list("")]) == stood * 5
     if root.startswith("s3:"):
-        assert len(objects(store.uri)) == len(seen["stood"]) * 5
+        assert seen[-1]["step"] > 15, "heads and bodies of four files, two parts and the commit object"
+        assert len(objects(store.uri)) == stood * 5
         assert [*Bucket(BUCKET, parse_s3_uri(store.uri)[2]).open_uploads("")] == []
 
 
