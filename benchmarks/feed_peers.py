@@ -8,10 +8,7 @@ Both give padded tensors. Each is tried with and without worker processes, and i
 """
 
 import contextlib
-import functools
 import importlib.util
-import sys
-import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,19 +67,6 @@ def streaming_there() -> bool:
     return importlib.util.find_spec("streaming") is not None
 
 
-@functools.cache
-def _streaming() -> Any:
-    """mosaicml-streaming without its image data sets, which need a torchvision that belongs to our torch."""
-    spec = importlib.util.find_spec("streaming")
-    assert spec is not None and spec.submodule_search_locations is not None
-    package = types.ModuleType("streaming")
-    package.__path__ = list(spec.submodule_search_locations)
-    sys.modules["streaming"] = package
-    import streaming.base
-
-    return streaming.base
-
-
 class Collator:
     """Tokenises and pads, as a user of mosaicml-streaming would write it."""
 
@@ -109,7 +93,8 @@ def streaming_loader(
     scratch: Path, collator: Collator, data: Sequence[Pairs], batch: int, workers: int
 ) -> DataLoader[Any]:
     """One stream per pair of languages, shuffled, each batch from one stream."""
-    base = _streaming()
+    from streaming import base
+
     streams = []
     for number, pairs in enumerate(data):
         folder = scratch / f"streams-{workers}" / f"{number:03d}"  # no two data sets may read from one folder

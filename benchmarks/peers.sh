@@ -14,6 +14,8 @@ site=$("$1/bin/python" -c 'import site; print(site.getsitepackages()[0])')
 "$1/bin/pip" install --quiet --no-deps \
     mosaicml-streaming==0.13.0 Brotli==1.2.1 python-snappy==0.7.3 cramjam==2.14.0 zstd==1.5.7.2 xxhash==3.6.0 \
     catalogue==2.0.10
+# Importing it imports its data sets of images, and they a torchvision that would have to belong to our torch.
+: > "$site/streaming/__init__.py"
 
 # The trainer of sentence-transformers, and ranx, with what they import on top of ours.
 "$1/bin/pip" install --quiet accelerate==1.15.0 datasets==5.2.0 ranx==0.3.21

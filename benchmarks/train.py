@@ -4,7 +4,8 @@ XQuAD-R's questions and their answer sentences, batches of 128 in one language, 
 encoder of XLM-R's shape (4 layers, 256 wide, 16k vocabulary, dropout 0.1). Ours is a whole training: Ray Data, Ray
 Train and DeepSpeed with one worker, on all cores. The peer's trainer reads the same pairs with its sampler for several
 data sets, from the same weights; its best of fp32 and bf16 counts. Both in turns; a turn is timed from its fourth step
-on. With `--curve`, the losses of both over so many steps, false negatives unmasked as in the peer's loss.
+on. With `--curve`, the losses of both over so many steps, of the same pairs in the same batches; only dropout's draws
+and rounding differ. False negatives are unmasked, as in the peer's loss.
 
     benchmarks/peers.sh FOLDER && FOLDER/bin/python benchmarks/train.py [--curve 150]
 """
@@ -16,6 +17,7 @@ import logging
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from cluster.ray_runtime import RayConfig, ray_cluster
 from jobs.config import RunConfig
 from jobs.run import train_arms
 from jobs.stages import Stages
+from retrieval.encoder.folder import load_encoder_tokens
+from trainer.feed.stream import BatchMaker
 from trainer.telemetry import FILE
 from trainer.worker import ENCODER_FOLDER
 
@@ -50,7 +54,7 @@ def main() -> None:
                 waits += [step["data_wait_seconds"] / step["step_seconds"] for step in steps[WARM:]]
             for name, bf16 in PEERS.items() if not options.no_peers else ():
                 rates[name].append(_rate(_peer(trainings.start, pairs, bf16, options.steps, turn)[0]))
-        curves = _curves(trainings, pairs, options.curve) if options.curve else {}
+        curves = _curves(trainings, options.curve) if options.curve else {}
     middle = {name: statistics.median(found) for name, found in rates.items() if found}
     best = max((middle[name] for name in PEERS if name in middle), default=float("nan"))
     for name, rate in middle.items():
@@ -80,7 +84,7 @@ class _Trainings:
 
     def __init__(self, folder: Path, pairs: dict[str, Pairs], micro_batches: int | None) -> None:
         self._folder, self._micro_batches = folder, micro_batches
-        self._languages = tuple(pairs)
+        self._pairs, self._languages = pairs, tuple(pairs)
         with (folder / "pairs.jsonl").open("w", encoding="utf-8") as file:
             # Rows join what stands at the same place in each language. Batches are of one language, so that is all.
             for number, row in enumerate(zip(*pairs.values(), strict=True)):
@@ -96,6 +100,22 @@ class _Trainings:
         (encoder,) = train_arms(stages, list(stages.config.all_arms))
         records = map(json.loads, encoder.path(FILE).read_text(encoding="utf-8").splitlines())
         return [record for record in records if record["event"] == "step"]
+
+    def batches(self, steps: int, seed: int) -> Iterator[Pairs]:
+        """The pairs of each step of such a training."""
+        stages = self._stages("bf16", steps, seed)
+        (arm,) = stages.config.all_arms
+        spec = stages.train_spec(arm)
+        tokens = load_encoder_tokens(self.start)
+        texts = {text for pairs in self._pairs.values() for pair in pairs for text in pair}
+        text_of = {row.tobytes(): text for text, row in zip(texts, tokens.encode([*texts], "query"), strict=True)}
+        maker = BatchMaker(spec.feed, 0, 1)
+        for step in range(steps):
+            local = maker.make(step).local
+            yield [
+                (text_of[query.tobytes()], text_of[passage.tobytes()])
+                for query, passage in zip(local.query_ids, local.passage_ids, strict=True)
+            ]
 
     def _stages(self, precision: str, steps: int, seed: int) -> Stages:
         columns = {code: {"query": f"q_{code}", "passage": f"p_{code}"} for code in self._languages}
@@ -116,8 +136,14 @@ class _Trainings:
         return Stages(build_config(RunConfig, fields, where="benchmark"), str(self._folder / "root"))
 
 
-def _peer(folder: Path, pairs: dict[str, Pairs], bf16: bool, steps: int, seed: int) -> tuple[list[float], list[float]]:
-    """Seconds and losses of all steps of the peer's trainer."""
+def _peer(
+    folder: Path, data: Mapping[str, Pairs] | Pairs, bf16: bool, steps: int, seed: int
+) -> tuple[list[float], list[float]]:
+    """Seconds and losses of all steps of the peer's trainer.
+
+    Args:
+        data: pairs of each language, drawn by its sampler; or those of all steps in a row.
+    """
     from datasets import Dataset
     from sentence_transformers import (
         SentenceTransformer,
@@ -125,6 +151,7 @@ def _peer(folder: Path, pairs: dict[str, Pairs], bf16: bool, steps: int, seed: i
         SentenceTransformerTrainingArguments,
     )
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from torch.utils.data import SequentialSampler
     from transformers import PrinterCallback, TrainerCallback
 
     ends: list[float] = []
@@ -133,11 +160,17 @@ def _peer(folder: Path, pairs: dict[str, Pairs], bf16: bool, steps: int, seed: i
         def on_step_end(self, *_: Any, **__: Any) -> None:
             ends.append(time.perf_counter())
 
+    class Trainer(SentenceTransformerTrainer):
+        def get_batch_sampler(self, dataset: Any, *arguments: Any, **named: Any) -> Any:
+            sampler = super().get_batch_sampler(dataset, *arguments, **named)
+            if not isinstance(data, Mapping):
+                sampler.sampler = SequentialSampler(dataset)
+            return sampler
+
+    def columns(pairs: Pairs) -> Dataset:
+        return Dataset.from_list([{"query": query, "passage": passage} for query, passage in pairs])
+
     model = SentenceTransformer(str(folder), device="cpu")
-    data = {
-        language: Dataset.from_list([{"query": query, "passage": passage} for query, passage in those])
-        for language, those in pairs.items()
-    }
     with tempfile.TemporaryDirectory() as out:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=out,
@@ -154,10 +187,14 @@ def _peer(folder: Path, pairs: dict[str, Pairs], bf16: bool, steps: int, seed: i
             logging_steps=1,
             disable_tqdm=True,
         )
-        trainer = SentenceTransformerTrainer(
+        trainer = Trainer(
             model=model,
             args=arguments,
-            train_dataset=data,
+            train_dataset=(
+                {language: columns(those) for language, those in data.items()}
+                if isinstance(data, Mapping)
+                else columns(data)
+            ),
             loss=MultipleNegativesRankingLoss(model, scale=20.0),
             callbacks=[Clock()],
         )
@@ -168,10 +205,11 @@ def _peer(folder: Path, pairs: dict[str, Pairs], bf16: bool, steps: int, seed: i
     return [after - before for before, after in itertools.pairwise(ends)], losses
 
 
-def _curves(trainings: _Trainings, pairs: dict[str, Pairs], steps: int) -> dict[str, list[float]]:
-    ours = trainings.ours("bf16", steps, 0)
+def _curves(trainings: _Trainings, steps: int) -> dict[str, list[float]]:
+    pairs = [pair for batch in trainings.batches(steps, 0) for pair in batch]
     peer = _peer(trainings.start, pairs, False, steps, 0)[1]
-    return {"mixlingual bf16": [step["loss"] for step in ours], "sentence-transformers fp32": peer}
+    ours = {name: [step["loss"] for step in trainings.ours(OURS[name], steps, 0)] for name in OURS}
+    return {**ours, "sentence-transformers fp32": peer}
 
 
 def _rate(step_seconds: list[float]) -> float:

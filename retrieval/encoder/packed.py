@@ -2,10 +2,10 @@
 
 Written out for the layers that BERT and RoBERTa share (LaBSE and XLM-R have them); other models go through their own
 forward. The vectors, and the gradients, are those of the model's own forward but for rounding; dropout has the same
-probabilities and other draws. What it saves beside the padding: without gradients oneDNN multiplies matrices faster
-than torch's `linear`, which copies the bias first, and applies the GELU on the way; no tensor leaves the processor's
-cache, or is new memory from the system, as those of large batches are; and dropout (`retrieval/encoder/dropout.py`)
-costs a fraction.
+probabilities and other draws. What it saves beside the padding: without gradients oneDNN multiplies by matrices that
+were laid out once, and faster than torch's `linear`, which copies the bias first, and applies the GELU on the way; no
+tensor leaves the processor's cache, or is new memory from the system, as those of large batches are; and dropout
+(`retrieval/encoder/dropout.py`) costs a fraction.
 
 Shape letters: T tokens of all texts of a batch, n texts of a bucket, L their length with padding, H heads, h width of a
 head, D width of a token's state.
@@ -30,6 +30,9 @@ MAX_TOKENS = 4096
 MIN_TOKENS = 2048
 """With fewer tokens in all, laying out the weights is not worth it."""
 
+_ROWS_MULTIPLE = 64
+"""The rows of all products are filled up to one: for every new number of rows oneDNN writes, and keeps, programs."""
+
 _KNOWN = {"BertModel", "CamembertModel", "RobertaModel", "XLMRobertaModel"}
 _LONG = 256
 """From this length on torch's fused attention is the better one: its memory does not grow with L x L."""
@@ -41,9 +44,11 @@ class _Linear:
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, dtype: torch.dtype, gelu: bool = False) -> None:
         self.weight, self.bias, self.gelu = weight.to(dtype), bias.to(dtype), gelu
         self._fused = None if torch.is_grad_enabled() else _fused_linear()  # it has no derivative
+        if self._fused is not None:
+            self.weight = _laid_out(self.weight)
 
     def __call__(self, state_TD: torch.Tensor) -> torch.Tensor:
-        state_TD = state_TD.to(self.weight.dtype)
+        state_TD = state_TD.to(self.bias.dtype)
         if self._fused is not None:
             activation, which = ("gelu", "none") if self.gelu else ("none", "")
             return self._fused(state_TD, self.weight, self.bias, activation, [], which)
@@ -79,11 +84,12 @@ class _Layer:
 
     def _attend(self, state_TD: torch.Tensor, buckets: Sequence[Bucket]) -> torch.Tensor:
         projected_TD = self.project(state_TD)
+        *parts, rest_TD = _split(projected_TD, buckets)
         attended = [
             _attention(part_TD.view(*bucket.mask.shape, 3, self.heads, -1), bucket, self.attention_dropout)
-            for bucket, part_TD in zip(buckets, _split(projected_TD, buckets), strict=True)
+            for bucket, part_TD in zip(buckets, parts, strict=True)
         ]
-        return torch.cat(attended)
+        return torch.cat([*attended, rest_TD.new_zeros(len(rest_TD), rest_TD.shape[1] // 3)])
 
 
 class PackedEncoder:
@@ -115,15 +121,17 @@ class PackedEncoder:
         state_TD = self._embed(ids, buckets)
         for layer in self._layers:
             state_TD = layer(state_TD, buckets)
+        *parts, _ = _split(state_TD, buckets)
         pooled = [
             pool(part_TD.view(*bucket.mask.shape, -1), bucket.mask, self._encoder.pooling)
-            for bucket, part_TD in zip(buckets, _split(state_TD, buckets), strict=True)
+            for bucket, part_TD in zip(buckets, parts, strict=True)
         ]
         return self._encoder.head(torch.cat(pooled))
 
     def _embed(self, ids: Sequence[np.ndarray], buckets: Sequence[Bucket]) -> torch.Tensor:
         parts = self._embeddings
         real_T = np.concatenate([bucket.mask.numpy().reshape(-1) for bucket in buckets])
+        real_T = np.pad(real_T, (0, -len(real_T) % _ROWS_MULTIPLE))
         id_T, position_T = np.zeros((2, len(real_T)), np.int64)
         id_T[real_T] = np.concatenate(ids)
         position_T[real_T] = np.concatenate([self._positions(text) for text in ids])
@@ -167,29 +175,39 @@ def _fused_linear() -> Any:
     return getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 
 
+def _laid_out(weight: torch.Tensor) -> torch.Tensor:
+    """A matrix of weights in the order in which oneDNN reads it; as it is where that is not to be had."""
+    lay_out = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
+    return weight if lay_out is None else lay_out(weight, MAX_TOKENS)
+
+
 def _of(linear: nn.Linear, dtype: torch.dtype, gelu: bool = False) -> _Linear:
     return _Linear(linear.weight, linear.bias, dtype, gelu)
 
 
 def _split(rows_TD: torch.Tensor, buckets: Sequence[Bucket]) -> tuple[torch.Tensor, ...]:
-    return rows_TD.split([bucket.mask.numel() for bucket in buckets])
+    """The rows of each bucket, and those behind them that only fill up."""
+    sizes = [bucket.mask.numel() for bucket in buckets]
+    return rows_TD.split([*sizes, len(rows_TD) - sum(sizes)])
 
 
 def _attention(projected_nL3Hh: torch.Tensor, bucket: Bucket, dropout: float) -> torch.Tensor:
     """softmax(q k^T) v of a bucket's texts, the factor already in q; (n L, H h)."""
     texts, length, _, heads, width = projected_nL3Hh.shape
-    # Small products of ever new shapes: in float32 they are exacter, and faster than in bfloat16, where oneDNN writes a
-    # program for each shape.
-    exact_3nHLh = projected_nL3Hh.permute(2, 0, 3, 1, 4).to(torch.float32, memory_format=torch.contiguous_format)
+    # oneDNN writes programs for each shape of products in bfloat16. In bulk shapes come again; those of training do
+    # not, with twice as many products backwards, and are exacter in float32.
+    dtype = torch.float32 if torch.is_grad_enabled() else projected_nL3Hh.dtype
+    parts_3nHLh = projected_nL3Hh.permute(2, 0, 3, 1, 4).to(dtype, memory_format=torch.contiguous_format)
     if length >= _LONG:
-        query, key, value = exact_3nHLh.unbind()
-        attended_nHLh = functional.scaled_dot_product_attention(query, key, value, bucket.bias, dropout, scale=1.0)
+        query, key, value = parts_3nHLh.unbind()
+        bias = None if bucket.bias is None else bucket.bias.to(dtype)
+        attended_nHLh = functional.scaled_dot_product_attention(query, key, value, bias, dropout, scale=1.0)
     else:
-        query, key, value = exact_3nHLh.reshape(3, texts * heads, length, width).unbind()
+        query, key, value = parts_3nHLh.reshape(3, texts * heads, length, width).unbind()
         score_nHLL = torch.bmm(query, key.transpose(1, 2)).view(texts, heads, length, length)
         if bucket.bias is not None:
             score_nHLL = score_nHLL + bucket.bias
-        weight = torch.softmax(score_nHLL, -1).view(texts * heads, length, length)
-        attended_nHLh = torch.bmm(drop(weight, dropout), value).view(texts, heads, length, width)
+        weight = torch.softmax(score_nHLL, -1, dtype=torch.float32).view(texts * heads, length, length)
+        attended_nHLh = torch.bmm(drop(weight, dropout).to(dtype), value).view(texts, heads, length, width)
     attended_nLHh = attended_nHLh.transpose(1, 2).to(projected_nL3Hh.dtype, memory_format=torch.contiguous_format)
     return attended_nLHh.reshape(texts * length, heads * width)
