@@ -138,7 +138,7 @@ def _training(
     found = []
     for position, number in enumerate(options.batch):
         encoder, tokens = _loaded(folder, options.attention)
-        batch = _batch(number, min(shape.vocabulary, len(tokens.tokenizer)))
+        batch = _batch(number, min(shape.vocabulary, tokens.vocabulary_size))
         num_tokens = sum(map(len, batch.inputs))
         cuts = max(4, -(-num_tokens // options.micro_tokens))
         config = EngineConfig(precision="bf16", micro_batches=cuts, gradient_caching=position > 0)
@@ -150,10 +150,10 @@ def _training(
         took = medians(in_turns(rounds, {"step": step}))["step"]
         engine.close()
         share = 3 * _operations(batch.inputs, shape) / took / peak_rate
-        memory = torch.cuda.max_memory_allocated() / (1 << 30) if device.type == "cuda" else float("nan")
+        memory = torch.cuda.max_memory_allocated() / (1 << 30) if device.type == "cuda" else None
         print(
             f"training, {number:,} pairs{', cached' if position else ''}, {cuts} micro batches: {number / took:,.0f} "
-            f"pairs/s, {num_tokens / took:,.0f} tokens/s, utilisation {share:.1%}, {memory:.1f} GiB"
+            f"pairs/s, {num_tokens / took:,.0f} tokens/s, utilisation {share:.1%}, {memory or 0:.1f} GiB of the device"
         )
         found.append({"pairs": number, "seconds": took, "utilisation": share, "gib": memory, "tokens": num_tokens})
     return found
@@ -166,7 +166,7 @@ def _encoding(
     from trainer.engine import Engine
 
     encoder, tokens = _loaded(folder, options.attention)
-    texts = _texts(200 if options.small else 20_000, PASSAGE_TOKENS, min(shape.vocabulary, len(tokens.tokenizer)), 1)
+    texts = _texts(200 if options.small else 20_000, PASSAGE_TOKENS, min(shape.vocabulary, tokens.vocabulary_size), 1)
     engine = Engine(encoder, tokens.pad_id, EngineConfig(precision="bf16"), LossConfig())
     encode = _clocked(device, lambda: engine.encode(texts, options.micro_tokens))
     took = medians(in_turns(options.rounds, {"encode": encode}))["encode"]

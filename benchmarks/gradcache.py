@@ -39,10 +39,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    pairs = _pairs(options.data)
+    pairs = pairs_in_one_order(options.data)
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        _save(Path(folder), pairs)
+        save(Path(folder), pairs)
         work = partial(context.Pool, 1)
         with work() as pool:
             ours = pool.apply(_ours, (folder, pairs, options.batch, options.rounds))
@@ -58,17 +58,17 @@ def main() -> None:
     line("what gradient caching costs", batch=options.batch, ours=ours, theirs=theirs, large=large)
 
 
-def _pairs(data: Path) -> Pairs:
+def pairs_in_one_order(data: Path) -> Pairs:
     """All pairs, in an order that mixes languages."""
     pairs = [pair for of_language in pairs_by_language(data).values() for pair in of_language]
     return [pairs[row] for row in np.random.default_rng(0).permutation(len(pairs))]
 
 
-def _save(folder: Path, pairs: Pairs) -> None:
+def save(folder: Path, pairs: Pairs) -> None:
     save_encoder(folder, *build_encoder(ENCODER, [text for pair in pairs for text in pair]))
 
 
-def _engine(folder: str, caching: bool, micro_batches: int) -> tuple[Any, Any]:
+def engine_of(folder: str, caching: bool, micro_batches: int) -> tuple[Any, Any]:
     """An engine over the encoder of a folder, and its tokenizer; within a process group."""
     from trainer.engine import Engine
 
@@ -77,7 +77,7 @@ def _engine(folder: str, caching: bool, micro_batches: int) -> tuple[Any, Any]:
     return Engine(encoder, tokens.pad_id, config, LossConfig()), tokens
 
 
-def _batch(tokens: Any, pairs: Pairs) -> LocalBatch:
+def batch_of(tokens: Any, pairs: Pairs) -> LocalBatch:
     number = np.arange(len(pairs), dtype=np.int64)
     return LocalBatch(
         step=0,
@@ -98,9 +98,9 @@ def _cuts(batch: LocalBatch) -> int:
 
 def _ours(folder: str, pairs: Pairs, number: int, rounds: int) -> dict[str, list[float]]:
     with process_group():
-        plain, tokens = _engine(folder, False, 1)
-        batch = _batch(tokens, pairs[:number])
-        cached, _ = _engine(folder, True, _cuts(batch))
+        plain, tokens = engine_of(folder, False, 1)
+        batch = batch_of(tokens, pairs[:number])
+        cached, _ = engine_of(folder, True, _cuts(batch))
         steps = {"plain": plain.train_step, "cached": cached.train_step}
         return in_turns(rounds, {name: partial(step, batch, RATE) for name, step in steps.items()})
 
@@ -130,8 +130,8 @@ def _theirs(folder: str, pairs: Pairs, rounds: int) -> dict[str, list[float]]:
 
 def _large(folder: str, pairs: Pairs, number: int) -> dict[str, float]:
     with process_group():
-        batch = _batch(load_encoder_tokens(Path(folder)), pairs[:number])
-        engine, _ = _engine(folder, True, _cuts(batch))
+        batch = batch_of(load_encoder_tokens(Path(folder)), pairs[:number])
+        engine, _ = engine_of(folder, True, _cuts(batch))
         (seconds,) = in_turns(1, {"cached": partial(engine.train_step, batch, RATE)})["cached"]
     return {"seconds": seconds, "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)}
 

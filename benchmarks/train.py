@@ -4,8 +4,8 @@ XQuAD-R's questions and their answer sentences, batches of 128 in one language, 
 encoder of XLM-R's shape (4 layers, 256 wide, 16k vocabulary, dropout 0.1). Ours is a whole training: Ray Data, Ray
 Train and DeepSpeed with one worker, on all cores. The peer's trainer reads the same pairs with its sampler for several
 data sets, from the same weights; its best of fp32 and bf16 counts. Both in turns; a turn is timed from its fourth step
-on. With `--curve`, the losses of both over so many steps, of the same pairs in the same batches; only dropout's draws
-and rounding differ. False negatives are unmasked, as in the peer's loss.
+on. With `--curve`, the losses of both over so many steps, of the same pairs in the same batches at the same rates; only
+dropout's draws and rounding differ. False negatives are unmasked, as in the peer's loss.
 
     benchmarks/peers.sh FOLDER && FOLDER/bin/python benchmarks/train.py [--curve 150]
 """
@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ from cluster.ray_runtime import RayConfig, ray_cluster
 from jobs.config import RunConfig
 from jobs.run import train_arms
 from jobs.stages import Stages
-from retrieval.encoder.folder import load_encoder_tokens
 from trainer.feed.stream import BatchMaker
+from trainer.schedule import ScheduleConfig, learning_rate
 from trainer.telemetry import FILE
 from trainer.worker import ENCODER_FOLDER
 
@@ -59,20 +60,20 @@ def main() -> None:
     best = max((middle[name] for name in PEERS if name in middle), default=float("nan"))
     for name, rate in middle.items():
         print(f"{name:<28}{rate:8.1f} pairs/s  {rate / best:5.2f} of the peer's best")
-    wait = statistics.median(waits)
+    wait = statistics.median(waits) if waits else float("nan")
     print(f"waiting for data: {wait:.2%} of a step (median)")
     for name, losses in curves.items():
         cuts = [round(number * len(losses) / 5) for number in range(6)]
         fifths = [round(statistics.mean(losses[a:b]), 3) for a, b in itertools.pairwise(cuts)]
         print(f"{name:<28} mean loss in fifths of {len(losses)} steps: {fifths}")
-    line("pairs a second in training", rates=middle, rounds=rates, data_wait=wait, curves=curves)
+    line("pairs a second in training", rates=middle, rounds=rates, data_wait=wait if waits else None, curves=curves)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/xquad-r"))
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="0: the comparison of losses alone")
     parser.add_argument("--curve", type=int, default=0, help="steps of the comparison of losses")
     parser.add_argument("--micro-batches", type=int)
     parser.add_argument("--no-peers", action="store_true")
@@ -84,7 +85,7 @@ class _Trainings:
 
     def __init__(self, folder: Path, pairs: dict[str, Pairs], micro_batches: int | None) -> None:
         self._folder, self._micro_batches = folder, micro_batches
-        self._pairs, self._languages = pairs, tuple(pairs)
+        self._languages = tuple(pairs)
         with (folder / "pairs.jsonl").open("w", encoding="utf-8") as file:
             # Rows join what stands at the same place in each language. Batches are of one language, so that is all.
             for number, row in enumerate(zip(*pairs.values(), strict=True)):
@@ -101,21 +102,16 @@ class _Trainings:
         records = map(json.loads, encoder.path(FILE).read_text(encoding="utf-8").splitlines())
         return [record for record in records if record["event"] == "step"]
 
-    def batches(self, steps: int, seed: int) -> Iterator[Pairs]:
-        """The pairs of each step of such a training."""
+    def pairs(self, steps: int, seed: int) -> Iterator[tuple[str, str]]:
+        """Those of all steps of such a training, in its order."""
         stages = self._stages("bf16", steps, seed)
         (arm,) = stages.config.all_arms
         spec = stages.train_spec(arm)
-        tokens = load_encoder_tokens(self.start)
-        texts = {text for pairs in self._pairs.values() for pair in pairs for text in pair}
-        text_of = {row.tobytes(): text for text, row in zip(texts, tokens.encode([*texts], "query"), strict=True)}
         maker = BatchMaker(spec.feed, 0, 1)
         for step in range(steps):
-            local = maker.make(step).local
-            yield [
-                (text_of[query.tobytes()], text_of[passage.tobytes()])
-                for query, passage in zip(local.query_ids, local.passage_ids, strict=True)
-            ]
+            for slot in maker.fetcher.texts(spec.feed.plan.batch(step)):
+                (passage,) = slot.passages
+                yield str(slot.query), str(passage)
 
     def _stages(self, precision: str, steps: int, seed: int) -> Stages:
         columns = {code: {"query": f"q_{code}", "passage": f"p_{code}"} for code in self._languages}
@@ -151,6 +147,7 @@ def _peer(
         SentenceTransformerTrainingArguments,
     )
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+    from torch.optim.lr_scheduler import LambdaLR
     from torch.utils.data import SequentialSampler
     from transformers import PrinterCallback, TrainerCallback
 
@@ -161,6 +158,12 @@ def _peer(
             ends.append(time.perf_counter())
 
     class Trainer(SentenceTransformerTrainer):
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            """Our rates: its own are those of the step before, so that its first step does nothing."""
+            rate = partial(learning_rate, steps=steps, peak=1.0, config=ScheduleConfig())
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, rate)
+            return self.lr_scheduler
+
         def get_batch_sampler(self, dataset: Any, *arguments: Any, **named: Any) -> Any:
             sampler = super().get_batch_sampler(dataset, *arguments, **named)
             if not isinstance(data, Mapping):
@@ -177,7 +180,6 @@ def _peer(
             per_device_train_batch_size=BATCH,
             max_steps=steps,
             learning_rate=RATE,
-            warmup_steps=round(0.1 * steps),
             weight_decay=0.01,
             bf16=bf16,
             use_cpu=True,
@@ -206,8 +208,7 @@ def _peer(
 
 
 def _curves(trainings: _Trainings, steps: int) -> dict[str, list[float]]:
-    pairs = [pair for batch in trainings.batches(steps, 0) for pair in batch]
-    peer = _peer(trainings.start, pairs, False, steps, 0)[1]
+    peer = _peer(trainings.start, [*trainings.pairs(steps, 0)], False, steps, 0)[1]
     ours = {name: [step["loss"] for step in trainings.ours(OURS[name], steps, 0)] for name in OURS}
     return {**ours, "sentence-transformers fp32": peer}
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jobs.evaluation_stage import EvaluationStage
 
 # Raised when the same inputs would give another result: every fingerprint holds it.
-VERSION = 1
+VERSION = 2
 BM25, UNTRAINED = "BM25", "untrained"
 SHARD_ROWS = 65536
 _logger = get_logger("stages")

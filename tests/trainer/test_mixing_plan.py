@@ -174,9 +174,24 @@ def test_epochs_differ_and_leave_out_other_rows() -> None:
     assert len(left_out) > 40  # 30 epochs x 3 rows each, spread out
 
 
-@pytest.mark.parametrize("ranks", [8, 64])
-def test_all_ranks_together_read_little_more_than_the_data(ranks: int) -> None:
-    order = RowOrder("a", 512 * 400 + 77, 64, 64 * ranks, 64 * 16 * ranks if ranks == 64 else 16384, 5)
+def test_a_short_row_group_sits_out_in_few_epochs() -> None:
+    """Five rows of 1,605 sit out of every epoch; 32 row groups, the short one among them, stand in the last window."""
+    order, epochs = RowOrder("a", 16 * 100 + 5, 16, 8, 512, 0), 300
+    times = 0
+    for epoch in range(epochs):
+        rows = order.rows_of(epoch * order.batches_per_epoch, order.batches_per_epoch)
+        times += not np.isin(np.arange(1600, 1605), rows).any()
+    assert 0 < times < 3 * epochs / 32
+
+
+@pytest.mark.parametrize(
+    ("ranks", "row_group_rows", "batch", "window"),
+    [(8, 64, 512, 16_384), (64, 64, 4096, 65_536), (64, 256, 1024, 16_384), (64, 256, 8192, 16_384)],
+)
+def test_all_ranks_together_read_little_more_than_the_data(
+    ranks: int, row_group_rows: int, batch: int, window: int
+) -> None:
+    order = RowOrder("a", 512 * 400 + 77, row_group_rows, batch, window, 5)
     per_rank = order.batch // ranks
     seen: set[tuple[int, int, int]] = set()
     windows = max(order.window_rows // order.batch, 1)
