@@ -47,13 +47,13 @@ class Training:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Kill its workers until it gives up: a driver that is left at work would connect to Ray again."""
+        """Kill its controller until it gives up: a driver that is left at work would connect to Ray again."""
         deadline = time.monotonic() + 90
         while self._thread.is_alive():
             assert time.monotonic() < deadline, "goes on whatever is killed"
-            for worker in training_workers():
+            for process in [*_named("TrainController"), *training_workers()]:
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    worker.kill()
+                    process.kill()
             self._thread.join(0.5)
 
     def _train(self) -> None:
@@ -89,10 +89,14 @@ class Training:
 
 def training_workers() -> list[psutil.Process]:
     """Ray Train's workers below this process: no other cluster's."""
+    return _named("RayTrainWorker")
+
+
+def _named(name: str) -> list[psutil.Process]:
     found: list[Any] = []
     for process in psutil.Process().children(recursive=True):
         try:
-            if "RayTrainWorker" in " ".join(process.cmdline()):
+            if name in " ".join(process.cmdline()):
                 found.append(process)
         except psutil.Error:
             continue

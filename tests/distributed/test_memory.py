@@ -34,6 +34,7 @@ def test_a_worker_that_ray_ends_for_want_of_memory_has_a_remedy() -> None:
     ensure_local_token()
     # The machine is full from the first byte on: the monitor ends whatever there is.
     ray.init(
+        address="local",
         num_cpus=1,
         object_store_memory=OBJECT_STORE,
         log_to_driver=False,
